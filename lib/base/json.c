@@ -40,7 +40,7 @@ static int field_of(sd_json_variant *object, const char *name, const char *field
 
 int json_string(sd_json_variant *object, const char *name, const char *field, const char **ret, struct error *e)
 {
-        sd_json_variant *v;
+        sd_json_variant *v = NULL;
         int r;
 
         r = field_of(object, name, field, "a string", sd_json_variant_is_string, &v, e);
@@ -52,7 +52,7 @@ int json_string(sd_json_variant *object, const char *name, const char *field, co
 int json_unsigned(sd_json_variant *object, const char *name, const char *field, uint64_t max, uint64_t *ret,
                   struct error *e)
 {
-        sd_json_variant *v;
+        sd_json_variant *v = NULL;
         uint64_t n;
         int r;
 
