@@ -26,7 +26,8 @@ static uint64_t now_ms(void)
         return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* In the child. Moves every wanted descriptor out of the way first, so that no dup2() overwrites a later source. */
+/* In the child. Moves every wanted descriptor out of the way first, so that no dup2() overwrites a later
+ * source. */
 static int arrange_fds(const int stdio[3], const struct process_options *o)
 {
         int moved[3 + 32];
@@ -107,10 +108,38 @@ static int wait_status(pid_t pid)
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int process_run(char *const argv[], const struct process_options *options, struct process_result *ret, struct error *e)
+int process_spawn(char *const argv[], const struct process_options *options, pid_t *ret_pid, int *ret_pidfd,
+                  struct error *e)
 {
         static const struct process_options none;
         const struct process_options *o = options ?: &none;
+        int stdio[3] = {-1, -1, -1}, pidfd;
+        pid_t pid;
+
+        if (o->stdio)
+                memcpy(stdio, o->stdio, sizeof(stdio));
+        pid = fork();
+        if (pid < 0)
+                return error_errno(e, -errno, "%s: fork", argv[0]);
+        if (pid == 0)
+                child(argv, stdio, o);
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0) {
+                int r = -errno;
+
+                (void)kill(pid, SIGKILL);
+                (void)wait_status(pid);
+                return error_errno(e, r, "%s: pidfd", argv[0]);
+        }
+        *ret_pid = pid;
+        *ret_pidfd = pidfd;
+        return 0;
+}
+
+int process_run(char *const argv[], const struct process_options *options, struct process_result *ret,
+                struct error *e)
+{
+        struct process_options o = options ? *options : (struct process_options){};
         _cleanup_close_ int pidfd = -EBADF, out = -EBADF, in = -EBADF;
         _cleanup_free_ char *buf = calloc(1, OUTPUT_MAX + 1);
         int stdio[3] = {-1, -1, -1}, pipefd[2], r, status;
@@ -123,18 +152,15 @@ int process_run(char *const argv[], const struct process_options *options, struc
                 return error_errno(e, -errno, "%s: pipe", argv[0]);
         out = pipefd[0];
         in = pipefd[1];
-        if (o->stdio)
-                memcpy(stdio, o->stdio, sizeof(stdio));
-        else
+        if (!o.stdio) {
                 stdio[1] = stdio[2] = in;
-        pid = fork();
-        if (pid < 0)
-                return error_errno(e, -errno, "%s: fork", argv[0]);
-        if (pid == 0)
-                child(argv, stdio, o);
+                o.stdio = stdio;
+        }
+        r = process_spawn(argv, &o, &pid, &pidfd, e);
+        if (r < 0)
+                return r;
         in = close_fd(in);
-        pidfd = pidfd_open(pid, 0);
-        r = pidfd < 0 ? -errno : follow(pidfd, out, o->timeout_ms, buf, &size);
+        r = follow(pidfd, out, o.timeout_ms, buf, &size);
         if (r < 0)
                 (void)kill(pid, SIGKILL);
         status = wait_status(pid);
