@@ -87,7 +87,8 @@ static int fsync_parent(int dirfd, const char *path)
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-int write_file_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e)
+static int write_file(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+                      unsigned rename_flags, struct error *e)
 {
         _cleanup_close_ int fd = -EBADF;
         char temporary[PATH_MAX];
@@ -105,7 +106,7 @@ int write_file_atomic(int dirfd, const char *path, const void *data, size_t size
         r = write_full(fd, data, size);
         if (r >= 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
                 r = -errno;
-        if (r >= 0 && renameat(dirfd, temporary, dirfd, path) < 0)
+        if (r >= 0 && renameat2(dirfd, temporary, dirfd, path, rename_flags) < 0)
                 r = -errno;
         if (r < 0) {
                 (void)unlinkat(dirfd, temporary, 0);
@@ -113,6 +114,17 @@ int write_file_atomic(int dirfd, const char *path, const void *data, size_t size
         }
         r = fsync_parent(dirfd, path);
         return r < 0 ? error_errno(e, r, "%s", path) : 0;
+}
+
+int write_file_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+                      struct error *e)
+{
+        return write_file(dirfd, path, data, size, mode, 0, e);
+}
+
+int write_file_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e)
+{
+        return write_file(dirfd, path, data, size, mode, RENAME_NOREPLACE, e);
 }
 
 int write_kernel_file(const char *path, const void *data, size_t size, struct error *e)
@@ -127,7 +139,8 @@ int write_kernel_file(const char *path, const void *data, size_t size, struct er
         if (n < 0)
                 return error_errno(e, -errno, "%s", path);
         if ((size_t)n != size)
-                return error_set(e, -EIO, "%s: write of %zu bytes expected, the kernel took %zd", path, size, n);
+                return error_set(e, -EIO, "%s: write of %zu bytes expected, the kernel took %zd", path, size,
+                                 n);
         return 0;
 }
 

@@ -8,19 +8,24 @@
 
 #include "base/error.h"
 
-/* Reads the file `path` below the directory `dirfd` (or AT_FDCWD). At most max bytes: -EFBIG above. The result is
- * the caller's to free; a NUL follows the last byte and is not counted. Works on files whose size is not known
- * beforehand (/proc, /sys). ret_size may be NULL: then a NUL byte inside the file is -EINVAL. */
+/* Reads the file `path` below the directory `dirfd` (or AT_FDCWD). At most max bytes: -EFBIG above. The
+ * result is the caller's to free; a NUL follows the last byte and is not counted. Works on files whose size
+ * is not known beforehand (/proc, /sys). ret_size may be NULL: then a NUL byte inside the file is -EINVAL. */
 int read_file(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size, struct error *e);
 
 /* Replaces `path`: a new file under a temporary name in the same directory, fsync, rename, fsync of the
  * directory. Either the old content or the new is there at any moment. */
-int write_file_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e);
+int write_file_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+                      struct error *e);
+
+/* As write_file_atomic(), but never replaces: -EEXIST if path is there. */
+int write_file_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e);
 
 /* Writes to an existing file of the kernel's (/proc, /sys, securityfs) with exactly one write(2). */
 int write_kernel_file(const char *path, const void *data, size_t size, struct error *e);
 
-/* The file is there, a directory or not: 1, 0, or a negative errno when that cannot be told (EIO is not "absent"). */
+/* The file is there, a directory or not: 1, 0, or a negative errno when that cannot be told (EIO is not
+ * "absent"). */
 int file_exists(int dirfd, const char *path);
 
 /* All n bytes or a negative errno (-EIO for an early end of file). Interrupted calls are resumed. */

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "trust/internal.h"
+
+#define VALID_DAYS (20 * 365)
+
+static EVP_PKEY *make_key(enum trust_algorithm algorithm)
+{
+        switch (algorithm) {
+        case TRUST_RSA_2048:
+                return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+        case TRUST_RSA_4096:
+                return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)4096);
+        case TRUST_P256:
+                return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+        }
+        return NULL;
+}
+
+/* A random positive serial number of 16 bytes: two certificates with one name stay distinguishable, because
+ * signatures name their signer by issuer and serial number. */
+static int set_serial(X509 *x)
+{
+        unsigned char bytes[16];
+        BIGNUM *n;
+        int ok;
+
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+                return 0;
+        bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
+        n = BN_bin2bn(bytes, sizeof(bytes), NULL);
+        ok = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x));
+        BN_free(n);
+        return ok;
+}
+
+static int add_extension(X509 *x, int nid, const char *value)
+{
+        X509V3_CTX context;
+        X509_EXTENSION *extension;
+        int ok;
+
+        X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
+        extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+        ok = extension && X509_add_ext(x, extension, -1);
+        X509_EXTENSION_free(extension);
+        return ok;
+}
+
+static int add_purpose(X509 *x, enum trust_purpose purpose)
+{
+        EXTENDED_KEY_USAGE *usage;
+        ASN1_OBJECT *oid;
+        int ok;
+
+        if (purpose == TRUST_PURPOSES)
+                return 1;
+        usage = sk_ASN1_OBJECT_new_null();
+        oid = trust_purpose_oid(purpose);
+        ok = usage && oid && sk_ASN1_OBJECT_push(usage, oid) > 0;
+        if (!ok)
+                ASN1_OBJECT_free(oid);
+        ok = ok && X509_add1_ext_i2d(x, NID_ext_key_usage, usage, 1, 0) == 1;
+        EXTENDED_KEY_USAGE_free(usage);
+        return ok;
+}
+
+static int fill_certificate(X509 *x, EVP_PKEY *key, enum trust_purpose purpose, const char *common_name)
+{
+        X509_NAME *name = X509_get_subject_name(x);
+
+        return X509_set_version(x, X509_VERSION_3) && set_serial(x) &&
+               X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1,
+                                          -1, 0) &&
+               X509_set_issuer_name(x, name) && X509_gmtime_adj(X509_getm_notBefore(x), 0) &&
+               X509_time_adj_ex(X509_getm_notAfter(x), VALID_DAYS, 0, NULL) && X509_set_pubkey(x, key) &&
+               add_extension(x, NID_basic_constraints, "critical,CA:FALSE") &&
+               add_extension(x, NID_key_usage, "critical,digitalSignature") && add_purpose(x, purpose) &&
+               add_extension(x, NID_subject_key_identifier, "hash") && X509_sign(x, key, EVP_sha256()) > 0;
+}
+
+static char *text_of(BIO *bio)
+{
+        char *data;
+        long n = BIO_get_mem_data(bio, &data);
+
+        return n > 0 ? strndup(data, (size_t)n) : NULL;
+}
+
+int trust_generate(enum trust_purpose purpose, enum trust_algorithm algorithm, const char *common_name,
+                   char **ret_key, char **ret_certificate, struct error *e)
+{
+        _cleanup_(EVP_PKEY_free_ptr) EVP_PKEY *key = NULL;
+        _cleanup_(X509_free_ptr) X509 *x = X509_new();
+        _cleanup_(BIO_free_all_ptr) BIO *key_bio = BIO_new(BIO_s_secmem()), *x_bio = BIO_new(BIO_s_mem());
+        _cleanup_free_ char *key_text = NULL, *x_text = NULL;
+        size_t n = strlen(common_name);
+
+        if (n < 1 || n > 64)
+                return error_set(e, -EINVAL, "common name: 1 to 64 bytes expected, found %zu", n);
+        if (!x || !key_bio || !x_bio)
+                return -ENOMEM;
+        key = make_key(algorithm);
+        if (!key)
+                return trust_openssl_error(e, -EIO, "key generation");
+        if (!fill_certificate(x, key, purpose, common_name))
+                return trust_openssl_error(e, -EIO, "certificate \"%s\"", common_name);
+        if (!PEM_write_bio_PKCS8PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) ||
+            !PEM_write_bio_X509(x_bio, x))
+                return trust_openssl_error(e, -EIO, "PEM");
+        key_text = text_of(key_bio);
+        x_text = text_of(x_bio);
+        if (!key_text || !x_text)
+                return -ENOMEM;
+        *ret_key = TAKE_PTR(key_text);
+        *ret_certificate = TAKE_PTR(x_text);
+        return 0;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Keys, certificates, their purposes, and signatures in the one form that the kernel takes.
+ *
+ * Every signature of this project is PKCS#7 SignedData (RFC 2315, RFC 5652) in DER with one signer, no signed
+ * and no unsigned attributes, SHA-256 or stronger, RSA PKCS#1 v1.5 or ECDSA on P-256 or P-384. That is what
+ * dm-verity and IPE take; everything else is refused here before the kernel sees it.
+ *
+ * A certificate is good for one purpose, named by one extended key usage. The trusted certificates of a
+ * purpose lie in DIRECTORY/<purpose>.pem. The kernel and the firmware know no purposes, so whoever loads
+ * something checks here first. Expiry is not judged: where this runs at boot no clock can be trusted. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+enum trust_purpose {
+        TRUST_BOOT,     /* UKIs, by the firmware */
+        TRUST_ROOTFS,   /* the root's root hash */
+        TRUST_LAYER,    /* root hashes of container layers and of the store */
+        TRUST_POLICY,   /* IPE policies */
+        TRUST_MANIFEST, /* image and build manifests */
+        TRUST_TEST,     /* the payload disk of the variants dev and test */
+        TRUST_PURPOSES, /* how many there are; as a value: no purpose */
+};
+
+/* The arc of the project's object identifiers (a UUID, ITU-T X.667) and the arc of its key purposes. The last
+ * component is the enum's value plus one. */
+#define TRUST_OID_ARC "2.25.255368040224791522053380220605198328293"
+#define TRUST_OID_PURPOSES TRUST_OID_ARC ".1"
+
+/* Sizes that are refused above: a detached signature, and a signature with its content (IPE policies), in
+ * bytes. */
+#define TRUST_SIGNATURE_MAX (64u * 1024)
+#define TRUST_ATTACHED_MAX (4u * 1024 * 1024)
+
+/* "boot", "rootfs", …; NULL for TRUST_PURPOSES. */
+const char *trust_purpose_to_string(enum trust_purpose purpose);
+
+/* TRUST_PURPOSES if there is no such purpose. */
+enum trust_purpose trust_purpose_from_string(const char *name);
+
+/* "boot, rootfs, …": for messages and help. */
+#define TRUST_PURPOSE_NAMES "boot, rootfs, layer, policy, manifest, test"
+
+/* --- making keys --- */
+
+enum trust_algorithm { TRUST_RSA_2048, TRUST_RSA_4096, TRUST_P256 };
+
+/* Makes a key and its self-signed certificate, both PEM texts to be freed. With TRUST_PURPOSES the
+ * certificate names no purpose (for PK and KEK). common_name: 1 to 64 bytes. Valid from now for 20 years. */
+int trust_generate(enum trust_purpose purpose, enum trust_algorithm algorithm, const char *common_name,
+                   char **ret_key, char **ret_certificate, struct error *e);
+
+/* --- signing --- */
+
+struct trust_signer;
+
+/* Opens a private key (a PEM file or any URI that an OpenSSL provider resolves) and its certificate (a PEM
+ * file). The two must belong together, and the key must be one that the kernel can check. */
+int trust_signer_open(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
+struct trust_signer *trust_signer_free(struct trust_signer *s);
+DEFINE_CLEANUP(struct trust_signer *, trust_signer_free)
+
+/* The purpose that the signer's certificate carries, or TRUST_PURPOSES if it carries none or several. */
+enum trust_purpose trust_signer_purpose(const struct trust_signer *s);
+
+/* SHA-256 of the certificate's DER form, as in a verity signature partition. */
+int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e);
+
+/* Signs size bytes for this purpose. The DER result is the caller's to free; it holds the certificate, and
+ * with `attached` the data. -EKEYREJECTED if the signer's certificate is not for this purpose. */
+int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+               bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
+
+/* --- verifying --- */
+
+struct trust_store;
+
+/* Reads <purpose>.pem of every purpose below `path` (relative to dirfd). A purpose without a file has no
+ * trusted certificates. A certificate that does not carry exactly the purpose of its file, or whose key the
+ * kernel cannot use, is -EKEYREJECTED. */
+int trust_store_open(int dirfd, const char *path, struct trust_store **ret, struct error *e);
+struct trust_store *trust_store_free(struct trust_store *s);
+DEFINE_CLEANUP(struct trust_store *, trust_store_free)
+
+/* How many certificates are trusted for this purpose. */
+size_t trust_store_count(const struct trust_store *s, enum trust_purpose purpose);
+
+/* Checks a detached signature over data. Returns 0, or
+ *   -EBADMSG      not a signature in the form described above, or it has content
+ *   -ENOKEY       the signer is not in the store
+ *   -EKEYREJECTED the signer is trusted for another purpose, or the signature does not match the data. */
+int trust_verify_detached(const struct trust_store *s, enum trust_purpose purpose, const void *data,
+                          size_t size, const void *der, size_t der_size, struct error *e);
+
+/* The same for a signature with its content inside. *ret_content points into der. */
+int trust_verify_attached(const struct trust_store *s, enum trust_purpose purpose, const void *der,
+                          size_t der_size, const void **ret_content, size_t *ret_size, struct error *e);
+
+/* SHA-256 of size bytes. -EIO if OpenSSL fails. */
+int trust_sha256(const void *data, size_t size, uint8_t ret[static 32]);
