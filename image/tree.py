@@ -66,8 +66,7 @@ def make_root(root, packages, options):
     for name in (*MOUNT_POINTS, "root", "usr/lib/holdfast"):
         (root / name).mkdir(parents=True, exist_ok=True)
     copy_tree(RECIPE / "etc", root / "etc")
-    for unit in sorted((RECIPE / "units").iterdir()):
-        install(unit, root / "usr/lib/systemd/system" / unit.name)
+    copy_tree(RECIPE / "units", root / "usr/lib/systemd/system")
     (root / "usr/lib/systemd/system/default.target").symlink_to("holdfast.target")
     for source, path in own:
         install(source, root / path)
