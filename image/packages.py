@@ -83,14 +83,15 @@ class Packages:
         return cls(directory)
 
     def select(self, patterns):
-        """The files that the glob patterns name (`**` crosses folders). A pattern without a file is an error."""
+        """The files that the glob patterns name (`**` crosses folders), in their order; `!PATTERN` takes files out again.
+        A pattern without a file is an error."""
         chosen = set()
         for pattern in patterns:
-            expression = re.compile(glob.translate(pattern.lstrip("/"), recursive=True, include_hidden=True))
-            found = {f for f in self.owner if expression.match(f)}
+            expression = re.compile(glob.translate(pattern.lstrip("!"), recursive=True, include_hidden=True))
+            found = {f for f in (chosen if pattern.startswith("!") else self.owner) if expression.match(f)}
             if not found:
                 raise TreeError(f"{pattern}: no file of the packages matches")
-            chosen |= found
+            chosen = chosen - found if pattern.startswith("!") else chosen | found
         return self.with_targets(chosen)
 
     def with_targets(self, files):
