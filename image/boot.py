@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Boots the built image, runs a group, and reports each link of the chain. Runs inside the build root (image/boot)."""
+import argparse
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from machine import Disk, Firmware, Machine, MachineError, check_port_free
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+OUT = BUILD / "image"
+KEYS = BUILD / "keys"
+VM = BUILD / "vm"
+GROUPCTL = BUILD / "release/bin/groupctl"
+SOCKET = VM / "groupd.sock"
+PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
+TAP = re.compile(r"^(ok|not ok) \d+ - (.*?)(?: # record: (.*))?$", re.M)
+
+
+class BootError(Exception):
+    """It could not be tried; the message says what failed."""
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="image/boot", add_help=False)
+    parser.add_argument("--variant", choices=("test", "dev", "prod"), default="test")
+    parser.add_argument("--group", type=pathlib.Path, default=TOP / "image/sample/group.yaml")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--stay", action="store_true")
+    parser.add_argument("--no-build", dest="build", action="store_false")
+    options = parser.parse_args()
+    if not options.group.is_file():
+        parser.error(f"--group: {options.group}: a group file expected, not found")
+    if not 1 <= options.port <= 65535:
+        parser.error(f"--port: 1 to 65535 expected, found {options.port}")
+    return options
+
+
+def firmware(secure_boot=True):
+    return Firmware(db=[KEYS / f"{p}.pem" for p in PURPOSES], pk=KEYS / "PK.pem", kek=KEYS / "KEK.pem", secure_boot=secure_boot)
+
+
+def image_machine(work, variant, **options):
+    """The machine that a user boots: system disk, image store, the variant's payload, TPM, operator's port."""
+    disks = [Disk(OUT / f"disk-{variant}.raw"), Disk(OUT / "store.raw")]
+    if variant != "prod":
+        disks.append(Disk(OUT / f"payload-{variant}.raw"))
+    options.setdefault("ports", {"io.holdfast.groupd": "socket", "io.holdfast.payload": "file"})
+    options.setdefault("disks", disks)
+    options.setdefault("firmware", firmware())
+    kernel = next((BUILD / "kernel/boot").glob("vmlinuz-*"))
+    return Machine(work, tpm=True, memory=1024, probe_kernel=kernel, **options)
+
+
+def groupctl(*words, check=True):
+    done = subprocess.run([str(GROUPCTL), "--machine", str(SOCKET), *map(str, words)], capture_output=True, text=True, check=False,
+                          timeout=180)
+    if check and done.returncode != 0:
+        raise BootError(f"groupctl {words[0]}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def start_broker(machine):
+    SOCKET.unlink(missing_ok=True)
+    broker = subprocess.Popen([str(GROUPCTL), "broker", "--port", str(machine.work / "port-io.holdfast.groupd.sock"), "--listen", str(SOCKET)])
+    deadline = time.monotonic() + 10
+    while not SOCKET.exists():
+        if broker.poll() is not None or time.monotonic() > deadline:
+            raise BootError("the broker of the operator's port did not start")
+        time.sleep(0.05)
+    return broker
+
+
+def wait_for_groupd(machine, seconds):
+    deadline = time.monotonic() + seconds
+    while True:
+        done = subprocess.run([str(GROUPCTL), "--machine", str(SOCKET), "list"], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode == 0:
+            return
+        if time.monotonic() > deadline or not machine.running():
+            raise BootError(f"groupd does not answer: {done.stderr.strip()}; last serial lines:\n{machine.serial.tail()}")
+        time.sleep(0.5)
+
+
+def run_group(machine, options):
+    """Runs the group and fetches its page through the forwarded port. Returns the facts for the report."""
+    groupctl("run", options.group)
+    shown = json.loads(groupctl("list", "--json=short"))
+    group = (shown["groups"] if isinstance(shown, dict) else shown)[0]
+    facts = json.loads(groupctl("show", group["name"], "--json=short"))
+    report = {"name": group["name"], "state": facts.get("state"), "address": facts.get("address"), "url": None, "page": None, "ok": False}
+    ports = facts.get("ports") or []
+    if facts.get("address") and ports:
+        machine.add_forward(options.port, facts["address"], ports[0])
+        report["url"] = f"http://127.0.0.1:{options.port}/"
+        report["page"] = fetch(report["url"], 60)
+        report["ok"] = report["page"] is not None
+    else:
+        report["ok"] = facts.get("state") == "Running"
+    return report
+
+
+def fetch(url, seconds):
+    """The page's text, or None when it does not come in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                return answer.read(65536).decode(errors="replace")
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    return None
+
+
+def links_of(machine):
+    match = machine.wait_for(r'osguard\[\d+\]: (\[\{"name":.*\])\s*$', 120, what="the state of the chain")
+    return json.loads(match.group(1))
+
+
+def denials_of(machine):
+    """What the test payload tried as root, from its TAP on the payload's port."""
+    log = machine.port_logs["io.holdfast.payload"]
+    machine.wait_for(r"^1\.\.(\d+)$", 300, log=log, what="root's attempts")
+    plan = int(re.search(r"^1\.\.(\d+)$", log.text, re.M).group(1))
+    deadline = time.monotonic() + 300
+    while len(TAP.findall(log.text)) < plan:
+        if time.monotonic() > deadline or not machine.running():
+            raise BootError(f"root's attempts: {plan} results expected, found {len(TAP.findall(log.text))}")
+        time.sleep(0.2)
+        log.poll()
+    return [{"name": name, "ok": result == "ok", "record": record or ""} for result, name, record in TAP.findall(log.text)]
+
+
+def table(headings, rows):
+    widths = [min(60, max(len(str(r[i])) for r in [headings, *rows])) for i in range(len(headings))]
+    for row in [headings, *rows]:
+        print("  ".join(f"{str(cell)[:60]:{width}}" for cell, width in zip(row, widths)).rstrip())
+    print()
+
+
+def mark(ok):
+    return "ok" if ok else "NOT OK"
+
+
+def print_report(report):
+    table(["LINK", "EXPECTED", "FOUND", ""], [[l["name"], l["expected"], l["found"], mark(l["ok"])] for l in report["links"]])
+    if report["denials"]:
+        table(["TRIED AS ROOT IN THE MACHINE", "REFUSED BY", ""], [[d["name"], d["record"].rpartition("refused by: ")[2], mark(d["ok"])]
+                                                                    for d in report["denials"]])
+    for group in report["groups"]:
+        first = (group["page"] or "").strip().splitlines()
+        table(["GROUP", "STATE", "ADDRESS", "PAGE", ""], [[group["name"], group["state"], group["address"], group["url"] or "", mark(group["ok"])]])
+        if first:
+            print(f"  {first[0][:100]}\n")
+
+
+def write_report(report):
+    folder = BUILD / "boot"
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / "report.json.new"
+    fresh.write_text(json.dumps(report, indent=1) + "\n")
+    fresh.replace(folder / "report.json")
+
+
+def stay(options, report):
+    say("the machine keeps running; Ctrl-C ends it. Talk to it from another terminal:")
+    print(f"    ci/shell groupctl --machine {SOCKET.relative_to(TOP)} list")
+    print(f"    ci/shell groupctl --machine {SOCKET.relative_to(TOP)} logs {report['groups'][0]['name']} CONTAINER")
+    if report["groups"][0]["url"]:
+        print(f"    curl {report['groups'][0]['url']}")
+    print(f"    serial port: {VM.relative_to(TOP)}/machine/serial.log", flush=True)
+    signal.pause()
+
+
+def boot(options):
+    check_port_free(options.port)
+    if options.build and subprocess.run([TOP / "image/build"], check=False).returncode != 0:
+        raise BootError("image/build failed")
+    started = time.monotonic()
+    with image_machine(VM / "machine", options.variant) as machine:
+        machine.start()
+        say(f"booting variant {options.variant} under {machine.accel.upper()}; this takes about a minute without KVM")
+        broker = start_broker(machine)
+        try:
+            machine.wait_for(r"osguard: start", 180, what="osguard")
+            links = links_of(machine)
+            wait_for_groupd(machine, 120)
+            say(f"the machine is up after {time.monotonic() - started:.0f} s; running {options.group.name}")
+            report = {"links": links, "denials": [], "groups": [run_group(machine, options)]}
+            if options.variant == "test":
+                report["denials"] = denials_of(machine)
+            write_report(report)
+            print_report(report)
+            say(f"report: build/boot/report.json ({time.monotonic() - started:.0f} s from power-on)")
+            if options.stay:
+                stay(options, report)
+        finally:
+            broker.terminate()
+            broker.wait()
+            SOCKET.unlink(missing_ok=True)
+    good = all(x["ok"] for x in report["links"] + report["denials"] + report["groups"])
+    return 0 if good else 1
+
+
+def main():
+    options = arguments()
+    try:
+        return boot(options)
+    except (BootError, MachineError, subprocess.TimeoutExpired, OSError, ValueError) as error:
+        print(f"image/boot: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("image/boot: interrupted, the machine is stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Builds the image: policies, root, initrd, one UKI for each variant, and the disks. Steps whose inputs have not changed are
+left as they are. Runs inside the build root (image/build)."""
+import argparse
+import hashlib
+import json
+import lzma
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+
+from packages import Packages, TreeError, install, merge_usr, read_list, remove_tree, run, settle
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+OUT = BUILD / "image"
+KEYS = BUILD / "keys"
+BIN = BUILD / "release/bin"
+VARIANTS = ("prod", "dev", "test")
+PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
+SECURITY_VERSION = 1
+ESP_MIB = 192  # three UKIs of today's size and room to grow
+STUB = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+SEED = "9e2a7d0c-6f0b-4a39-8f1e-5b8f3b1f0d11"  # of everything that would otherwise be random in a disk
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def fingerprint(paths):
+    """SHA-256 over names, modes and content of files and trees; strings stand for themselves."""
+    digest = hashlib.sha256()
+    for path in paths:
+        if isinstance(path, str):
+            digest.update(path.encode() + b"\0")
+            continue
+        entries = [path] if path.is_symlink() or not path.is_dir() else sorted(path.rglob("*"))
+        for entry in entries:
+            digest.update(f"{entry.relative_to(TOP)}\0{entry.lstat().st_mode}\0".encode())
+            if entry.is_symlink():
+                digest.update(os.readlink(entry).encode())
+            elif entry.is_file():
+                with open(entry, "rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+class Steps:
+    """Runs a step when its inputs or its outputs are not those of the last run."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self.known = json.loads(path.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+
+    def run(self, name, inputs, outputs, action):
+        key = fingerprint([*inputs, pathlib.Path(__file__)])
+        old = self.known.get(name)
+        if old and old["inputs"] == key and all(p.exists() for p in outputs) and old["outputs"] == fingerprint(outputs):
+            say(f"{name}: up to date")
+            return
+        self.known.pop(name, None)
+        say(f"{name}: building")
+        started = time.monotonic()
+        action()
+        self.known[name] = {"inputs": key, "outputs": fingerprint(outputs)}
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.known, indent=1))
+        fresh.replace(self.path)
+        say(f"{name}: {time.monotonic() - started:.1f} s")
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def compile_project():
+    """Ninja knows best what is up to date."""
+    started = time.monotonic()
+    if not (BUILD / "release/build.ninja").exists():
+        subprocess_visible("cmake", "--preset", "release")
+    subprocess_visible("cmake", "--build", "--preset", "release")
+    say(f"programs: {time.monotonic() - started:.1f} s")
+
+
+def subprocess_visible(*command):
+    """A long command: its last line is shown on a terminal, all of it when it fails."""
+    done = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stdout, file=sys.stderr)
+        raise TreeError(f"{' '.join(command)}: exit status {done.returncode}")
+
+
+def kernel_release():
+    return (BUILD / "kernel/.release").read_text().strip()
+
+
+def sign_ipe_policies():
+    for name in ("boot", "host"):
+        run(BIN / "ipe-policy", "sign", TOP / f"ipe-policy/policies/{name}.ipe", "--key", KEYS / "policy.key",
+            "--certificate", KEYS / "policy.pem", "-o", OUT / f"ipe-{name}.p7b")
+
+
+def policy_reference(name):
+    info = json.loads(run(BIN / "ipe-policy", "info", TOP / f"ipe-policy/policies/{name}.ipe", "--json=short"))
+    return {"name": info["name"], "version": info["version"], "sha256": sha256(OUT / f"ipe-{name}.p7b")}
+
+
+def overlay():
+    """What the root image holds beside packages, programs and recipe."""
+    tree = OUT / "overlay"
+    remove_tree(tree)
+    install(OUT / "ipe-host.p7b", tree / "usr/lib/holdfast/ipe-host.p7b", 0o644)
+    install(BUILD / "release/selinux/file_contexts", tree / "etc/selinux/holdfast/contexts/files/file_contexts", 0o644)
+
+
+def make_tree():
+    overlay()
+    run("python3", "-B", TOP / "image/tree.py", "--programs", BIN, "--trust", KEYS, "--add", OUT / "overlay")
+
+
+def verity_image(tree, out, purpose, *options):
+    """A tree as EROFS with its hash tree behind it, split into the two partitions of a verity disk, and the third."""
+    image = out.with_suffix(".erofs")
+    facts = json.loads(run(BIN / "verity", "build", tree, "-o", image, "--json=short", *options))
+    run(BIN / "verity", "sign", image, "--root-hash", facts["root_hash"], "--key", KEYS / f"{purpose}.key",
+        "--certificate", KEYS / f"{purpose}.pem", "--partition", "-o", out.with_suffix(".sig"))
+    with open(image, "rb") as source, open(out.with_suffix(".data"), "wb") as data, open(out.with_suffix(".hash"), "wb") as tail:
+        copy_bytes(source, data, facts["data_size"])
+        source.seek(facts["hash_offset"])
+        shutil.copyfileobj(source, tail)
+        tail.truncate((tail.tell() + 4095) // 4096 * 4096)
+    facts["data_partition"], facts["hash_partition"] = (str(uuid.UUID(facts["root_hash"][i:i + 32])) for i in (0, 32))
+    facts["signature_partition"] = str(uuid.uuid5(uuid.UUID(SEED), facts["root_hash"]))
+    out.with_suffix(".json").write_text(json.dumps(facts) + "\n")
+
+
+def copy_bytes(source, to, size):
+    while size:
+        block = source.read(min(size, 1 << 20))
+        if not block:
+            raise TreeError(f"{source.name}: {size} more bytes expected")
+        to.write(block)
+        size -= len(block)
+
+
+def verity_outputs(name):
+    return [OUT / f"{name}{suffix}" for suffix in (".erofs", ".data", ".hash", ".sig", ".json")]
+
+
+def make_root():
+    verity_image(BUILD / "tree/root", OUT / "root", "rootfs", "--file-contexts", BUILD / "release/selinux/file_contexts")
+
+
+def resolve_modules(release):
+    """The .ko files that the listed modules need, in loading order, from modprobe's own index."""
+    files, names = [], []
+    for name in read_list(TOP / "image/modules.list"):
+        lines = run("modprobe", "--dirname", BUILD / "kernel", "--set-version", release, "--show-depends", "--ignore-install", name)
+        for line in lines.decode().splitlines():
+            kind, _, rest = line.partition(" ")
+            if kind == "insmod" and rest.split()[0] not in files:
+                files.append(rest.split()[0])
+        names.append(name)
+    return files, names
+
+
+def stage_modules(root, release):
+    files, names = resolve_modules(release)
+    base = root / f"usr/lib/modules/{release}"
+    for file in files:
+        source = pathlib.Path(file)
+        to = base / source.relative_to(BUILD / f"kernel/usr/lib/modules/{release}" if "usr" in source.relative_to(BUILD / "kernel").parts[:1]
+                                       else BUILD / f"kernel/lib/modules/{release}")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        # The initrd is compressed as a whole: inside it modules lie as they are, with their signature behind them.
+        if source.suffix == ".xz":
+            to.with_suffix("").write_bytes(lzma.decompress(source.read_bytes()))
+        else:
+            install(source, to, 0o644)
+    for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
+        install(BUILD / f"kernel/usr/lib/modules/{release}/{index}", base / index, 0o644)
+    run("depmod", "--basedir", root / "usr", release)
+    return names
+
+
+def cpio(root, out, compress):
+    """A newc archive of the tree: sorted, owner root, time 0."""
+    settle(root)
+    names = sorted(str(p.relative_to(root)) for p in root.rglob("*"))
+    data = run("cpio", "--quiet", "--create", "--format=newc", "--null", "--reproducible", "--owner=0:0",
+               input="\0".join([".", *names, ""]).encode(), cwd=root)
+    if compress:
+        data = run("zstd", "-q", "-19", "--stdout", "-", input=data)
+    out.write_bytes(data)
+
+
+def make_initrd():
+    """Everything but image.json: osguard with its libraries, modules, trust, boot policies."""
+    root = OUT / "initrd"
+    remove_tree(root)
+    packages = Packages(BUILD / "tree/packages")
+    tcti = packages.with_targets({"usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"})
+    root.mkdir(parents=True)
+    merge_usr(root)
+    packages.copy(packages.closure(tcti, [BIN / "osguard"]), root)
+    install(BIN / "osguard", root / "init", 0o755)
+    for purpose in PURPOSES:
+        install(KEYS / f"{purpose}.pem", root / f"etc/holdfast/trust/{purpose}.pem", 0o644)
+    install(OUT / "ipe-boot.p7b", root / "etc/holdfast/ipe-boot.p7b", 0o644)
+    install(BUILD / "release/selinux/policy.33", root / "etc/holdfast/selinux.policy", 0o644)
+    install(BUILD / "release/selinux/file_contexts", root / "etc/holdfast/selinux.file_contexts", 0o644)
+    for name in ("proc", "sys", "dev", "run", "sysroot"):
+        (root / name).mkdir(exist_ok=True)
+    names = stage_modules(root, kernel_release())
+    run("ldconfig", "-X", "-r", root)
+    remove_tree(root / "var")
+    (OUT / "modules.json").write_text(json.dumps(names))
+    cpio(root, OUT / "initrd.cpio.zst", True)
+
+
+def image_json(variant):
+    root = json.loads((OUT / "root.json").read_text())
+    return {
+        "version": 1, "name": "holdfast", "variant": variant, "security_version": SECURITY_VERSION,
+        "cmdline": (TOP / "image/cmdline").read_text().strip(),
+        "root": {
+            "partition_uuid": root["data_partition"], "verity_partition_uuid": root["hash_partition"],
+            "signature_partition_uuid": root["signature_partition"], "root_hash": root["root_hash"],
+            "algorithm": root["algorithm"], "salt": root["salt"], "data_block_size": 4096, "hash_block_size": 4096,
+            "data_size": root["data_size"], "hash_offset": 0},
+        "policies": {"ipe_boot": policy_reference("boot"), "ipe_host": policy_reference("host"),
+                     "selinux": {"sha256": sha256(BUILD / "release/selinux/policy.33")}},
+        "modules": json.loads((OUT / "modules.json").read_text()),
+    }
+
+
+def make_uki(variant):
+    tree = OUT / f"initrd-{variant}"
+    remove_tree(tree)
+    (tree / "etc/holdfast").mkdir(parents=True)
+    (tree / "etc/holdfast/image.json").write_text(json.dumps(image_json(variant), indent=1) + "\n")
+    cpio(tree, OUT / f"initrd-{variant}.cpio", False)
+    release = kernel_release()
+    os_release = OUT / f"os-release-{variant}"
+    os_release.write_text((BUILD / "tree/root/etc/os-release").read_text() + f"VARIANT_ID={variant}\n")
+    run("ukify", "build", f"--linux={BUILD}/kernel/boot/vmlinuz-{release}", f"--initrd={OUT}/initrd.cpio.zst",
+        f"--initrd={OUT}/initrd-{variant}.cpio", f"--cmdline=@{TOP}/image/cmdline", f"--os-release=@{os_release}",
+        f"--uname={release}", f"--stub={STUB}", "--signtool=systemd-sbsign", f"--secureboot-private-key={KEYS}/boot.key",
+        f"--secureboot-certificate={KEYS}/boot.pem", f"--output={OUT}/uki-{variant}.efi.new")
+    (OUT / f"uki-{variant}.efi.new").replace(OUT / f"uki-{variant}.efi")
+
+
+def make_esp(variant):
+    """FAT16: the firmware refuses a FAT32 of this size."""
+    esp = OUT / f"esp-{variant}.img"
+    esp.unlink(missing_ok=True)
+    with open(esp, "wb") as file:
+        file.truncate(ESP_MIB << 20)
+    run("mkfs.vfat", "--invariant", "-F", "16", "-n", "ESP", esp)
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "MTOOLS_SKIP_CHECK": "1", "TZ": "UTC"}
+    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", env=environment)
+    run("mcopy", "-i", esp, OUT / f"uki-{variant}.efi", "::/EFI/BOOT/BOOTX64.EFI", env=environment)
+    return esp
+
+
+def partition(folder, number, kind, label, source, guid=None):
+    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nReadOnly={'no' if kind == 'esp' else 'yes'}\n"
+    if guid:
+        text += f"UUID={guid}\n"
+    (folder / f"{number}-{label}.conf").write_text(text)
+
+
+def make_disk(out, partitions):
+    """A GPT disk whose partitions are copies of files, byte for byte and as long."""
+    folder = out.with_suffix(".d")
+    remove_tree(folder)
+    folder.mkdir(parents=True)
+    for number, entry in enumerate(partitions, 10):
+        partition(folder, number, *entry)
+    fresh = out.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    run("systemd-repart", "--empty=create", "--size=auto", "--offline=yes", f"--seed={SEED}", f"--definitions={folder}",
+        "--dry-run=no", "--architecture=x86-64", "--no-pager", fresh)
+    fresh.replace(out)
+
+
+def verity_partitions(name, label, kinds):
+    facts = json.loads((OUT / f"{name}.json").read_text())
+    return [(kinds[0], label, OUT / f"{name}.data", facts["data_partition"]),
+            (kinds[1], f"{label}-verity", OUT / f"{name}.hash", facts["hash_partition"]),
+            (kinds[2], f"{label}-sig", OUT / f"{name}.sig", facts["signature_partition"])]
+
+
+def make_system_disk(variant):
+    esp = make_esp(variant)
+    make_disk(OUT / f"disk-{variant}.raw", [("esp", "holdfast-esp", esp, None),
+              *verity_partitions("root", "holdfast-root-a", ("root", "root-verity", "root-verity-sig"))])
+    esp.unlink()
+
+
+def make_verity_disk(name, tree, purpose, label, *options):
+    verity_image(tree, OUT / name, purpose, *options)
+    make_disk(OUT / f"{name}.raw", verity_partitions(name, label, ("linux-generic",) * 3))
+
+
+def sign_store():
+    """The sample's images as signed layers, and the disk that carries them."""
+    out = OUT / "store"
+    remove_tree(out)
+    run(BIN / "verity", "image", BUILD / "sample/oci", "-o", out, "--key", KEYS / "layer.key", "--certificate", KEYS / "layer.pem",
+        "--manifest-key", KEYS / "manifest.key", "--manifest-certificate", KEYS / "manifest.pem")
+    make_verity_disk("store", out, "layer", "holdfast-store")
+
+
+def dev_payload():
+    """The console of the dev variant: a shell from a signed disk."""
+    tree = OUT / "payload-dev.d"
+    remove_tree(tree)
+    packages = Packages.fetch(["busybox-static"], BUILD / "tree/busybox")
+    packages.copy(packages.select(["usr/bin/busybox"]), tree)
+    install(TOP / "image/dev/start", tree / "start", 0o755)
+    settle(tree)
+    make_verity_disk("payload-dev", tree, "test", "holdfast-payload")
+
+
+def build(options):
+    OUT.mkdir(parents=True, exist_ok=True)
+    compile_project()
+    for script in ("keys", "kernel"):
+        if subprocess.run([TOP / "image" / script], check=False).returncode != 0:
+            raise TreeError(f"image/{script} failed")
+    steps = Steps(OUT / "steps.json")
+    certificates = [KEYS / f"{p}.pem" for p in PURPOSES]
+    selinux = [BUILD / "release/selinux/policy.33", BUILD / "release/selinux/file_contexts"]
+    programs = [BIN / pathlib.Path(p).name for p in read_list(TOP / "image/root/programs.list")]
+    ipe = [OUT / "ipe-boot.p7b", OUT / "ipe-host.p7b"]
+    steps.run("IPE policies", [TOP / "ipe-policy/policies", KEYS / "policy.pem"], ipe, sign_ipe_policies)
+    steps.run("root tree", [TOP / "image/root", TOP / "image/tree.py", TOP / "image/packages.py", *programs, *certificates, *ipe, *selinux],
+              [BUILD / "tree/root"], make_tree)
+    steps.run("root image", [BUILD / "tree/root", KEYS / "rootfs.pem", *selinux], verity_outputs("root"), make_root)
+    steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/.release", *certificates, *ipe, *selinux],
+              [OUT / "initrd.cpio.zst", OUT / "modules.json"], make_initrd)
+    for variant in options.variants:
+        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", TOP / "image/cmdline", KEYS / "boot.pem", *ipe, *selinux],
+                  [OUT / f"uki-{variant}.efi"], lambda v=variant: make_uki(v))
+        steps.run(f"disk {variant}", [OUT / f"uki-{variant}.efi", *verity_outputs("root")], [OUT / f"disk-{variant}.raw"],
+                  lambda v=variant: make_system_disk(v))
+    if options.store:
+        if subprocess.run([TOP / "image/sample/build"], check=False).returncode != 0:
+            raise TreeError("image/sample/build failed")
+        steps.run("image store", [BUILD / "sample/oci", KEYS / "layer.pem", KEYS / "manifest.pem", BIN / "verity"],
+                  [OUT / "store.raw"], sign_store)
+    if "dev" in options.variants:
+        steps.run("dev console", [TOP / "image/dev", KEYS / "test.pem"], [OUT / "payload-dev.raw"], dev_payload)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="image/build", description="Compiles the project and builds the image below build/image.")
+    parser.add_argument("--variant", dest="variants", action="append", choices=VARIANTS, help="only this UKI and disk; may be repeated")
+    parser.add_argument("--no-store", dest="store", action="store_false", help="without the sample's image store")
+    options = parser.parse_args()
+    options.variants = options.variants or list(VARIANTS)
+    try:
+        build(options)
+    except (TreeError, OSError, ValueError, KeyError) as error:
+        print(f"image/build: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

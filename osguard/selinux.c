@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <selinux/label.h>
+#include <selinux/selinux.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "osguard/osguard.h"
+
+#define SELINUXFS "/sys/fs/selinux"
+#define FILE_CONTEXTS "/etc/holdfast/selinux.file_contexts"
+#define POLICY_MAX (16u * 1024 * 1024)
+
+static int load_policy(struct boot *b, struct error *e)
+{
+        _cleanup_free_ char *policy = NULL;
+        uint8_t digest[32];
+        char hex[65];
+        size_t size = 0;
+        int r;
+
+        r = read_file(AT_FDCWD, OSGUARD_SELINUX, POLICY_MAX, &policy, &size, e);
+        if (r < 0)
+                return r;
+        if (trust_sha256(policy, size, digest) < 0)
+                return error_set(e, -EIO, OSGUARD_SELINUX ": SHA-256 failed");
+        hex_encode(digest, 32, hex);
+        if (memcmp(digest, b->image.selinux_sha256, 32) != 0)
+                return error_set(e, -EKEYREJECTED, OSGUARD_SELINUX ": SHA-256 of image.json expected, found %s", hex);
+        r = event_log_append(b->log, "selinux-policy", hex, 64, e);
+        if (r < 0)
+                return r;
+        if (mount("selinuxfs", SELINUXFS, "selinuxfs", MS_NOSUID | MS_NOEXEC, NULL) < 0)
+                return error_errno(e, -errno, "mount " SELINUXFS);
+        set_selinuxmnt(SELINUXFS);
+        if (security_load_policy(policy, size) < 0)
+                return error_errno(e, -errno, OSGUARD_SELINUX ": load");
+        if (security_getenforce() != 1 && security_setenforce(1) < 0)
+                return error_errno(e, -errno, SELINUXFS "/enforce");
+        return 0;
+}
+
+/* nftw() hands nothing through to its callback. */
+static struct selabel_handle *labels;
+
+static int relabel_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        char *context = NULL;
+        int r = 0;
+
+        if (selabel_lookup_raw(labels, &context, path, (int)st->st_mode) < 0)
+                return errno == ENOENT ? 0 : -1;
+        if (lsetfilecon_raw(path, context) < 0 && errno != ENOENT)
+                r = -1;
+        freecon(context);
+        return r;
+}
+
+/* What was made before the policy came carries no label of its own. */
+static int relabel(struct error *e)
+{
+        static const char *const trees[] = {"/dev", "/run"};
+        struct selinux_opt options[] = {{.type = SELABEL_OPT_PATH, .value = FILE_CONTEXTS}};
+        int r = 0;
+
+        labels = selabel_open(SELABEL_CTX_FILE, options, ELEMENTSOF(options));
+        if (!labels)
+                return error_errno(e, -errno, FILE_CONTEXTS);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(trees); i++)
+                if (nftw(trees[i], relabel_one, 16, FTW_PHYS | FTW_MOUNT) != 0)
+                        r = error_errno(e, -errno, "relabel %s", trees[i]);
+        selabel_close(labels);
+        return r;
+}
+
+static int mount_var(struct error *e)
+{
+        if (mount("tmpfs", OSGUARD_SYSROOT "/var", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                  "mode=755,size=50%,rootcontext=system_u:object_r:var_t:s0") < 0)
+                return error_errno(e, -errno, "mount /var");
+        return 0;
+}
+
+int step_selinux(struct boot *b, struct error *e)
+{
+        int r;
+
+        r = load_policy(b, e);
+        if (r >= 0)
+                r = relabel(e);
+        if (r >= 0)
+                r = mount_var(e);
+        return r;
+}
