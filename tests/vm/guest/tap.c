@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RECORD_MAX 1024
+/* audit records reach the log through a kernel thread, which a slow emulated machine may run late. */
+#define RECORD_WAIT_MS 3000
+#define QUIET_WAIT_MS 60
+
+/* How a layer shows itself in the kernel's log. */
+static const struct {
+        const char *layer, *sign;
+} records[] = {
+        {"IPE", "type=1420 "},
+        {"SELinux", "avc:  denied "},
+        {"SELinux", "SELinux: "},
+        {"lockdown", "Lockdown: "},
+        {"dm-verity", " is corrupted"},
+        {"dm-verity", "device-mapper: table: "},
+        {"module signature", "Loading of unsigned module"},
+        {"module signature", "module verification failed"},
+};
+
+void tap_start(struct tap *t, FILE *out)
+{
+        *t = (struct tap){.out = out, .kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+        fprintf(out, "TAP version 13\n");
+        fflush(out);
+}
+
+int tap_finish(struct tap *t)
+{
+        fprintf(t->out, "1..%u\n", t->count);
+        fflush(t->out);
+        if (t->kmsg >= 0)
+                (void)close(t->kmsg);
+        t->kmsg = -1;
+        return t->failed > 0;
+}
+
+/* One line; comments must not break it, so control characters and '#' become blanks. */
+static void line(struct tap *t, bool ok, const char *name, const char *comment)
+{
+        t->count++;
+        if (!ok)
+                t->failed++;
+        fprintf(t->out, "%sok %u - %s", ok ? "" : "not ", t->count, name);
+        if (comment && *comment) {
+                fputs(" # ", t->out);
+                for (const char *c = comment; *c; c++)
+                        fputc((unsigned char)*c < ' ' || *c == '#' ? ' ' : *c, t->out);
+        }
+        fputc('\n', t->out);
+        fflush(t->out);
+}
+
+void tap_check(struct tap *t, bool ok, const char *name, const char *detail)
+{
+        line(t, ok, name, detail);
+}
+
+void tap_mark(struct tap *t)
+{
+        if (t->kmsg >= 0)
+                (void)lseek(t->kmsg, 0, SEEK_END);
+}
+
+static const char *layer_of(const char *record)
+{
+        for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++)
+                if (strstr(record, records[i].sign))
+                        return records[i].layer;
+        return NULL;
+}
+
+static bool listed(const char *layers, const char *layer)
+{
+        size_t n = strlen(layer);
+        for (const char *p = layers; (p = strstr(p, layer)); p += n)
+                if ((p == layers || p[-1] == '|') && (p[n] == '\0' || p[n] == '|'))
+                        return true;
+        return false;
+}
+
+static bool has_record_layer(const char *layers)
+{
+        for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++)
+                if (listed(layers, records[i].layer))
+                        return true;
+        return false;
+}
+
+/* Reads on until a record of one of the wanted layers comes; otherwise keeps the first of any layer. Returns
+ * the layer or NULL. */
+static const char *find_record(struct tap *t, const char *layers, char ret[RECORD_MAX])
+{
+        const char *found = NULL;
+        char buf[RECORD_MAX];
+        int left = has_record_layer(layers) ? RECORD_WAIT_MS : QUIET_WAIT_MS;
+
+        ret[0] = '\0';
+        while (t->kmsg >= 0) {
+                ssize_t n = read(t->kmsg, buf, sizeof(buf) - 1);
+                if (n < 0 && errno == EPIPE) /* overwritten in the ring: go on with what is left */
+                        continue;
+                if (n < 0) {
+                        if (left <= 0)
+                                break;
+                        (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+                        left -= 20;
+                        continue;
+                }
+                buf[n] = '\0';
+                buf[strcspn(buf, "\n")] = '\0';
+                const char *text = strchr(buf, ';'); /* "priority,sequence,time,flags;text" */
+                const char *layer = text ? layer_of(text) : NULL;
+                if (!layer || (found && !listed(layers, layer)))
+                        continue;
+                found = layer;
+                (void)snprintf(ret, RECORD_MAX, "%s", text + 1);
+                if (listed(layers, layer))
+                        break;
+        }
+        return found;
+}
+
+/* The first layer of the list that writes no records: an errno is all it leaves. */
+static const char *silent_layer(const char *layers, char *buf, size_t size)
+{
+        while (*layers) {
+                size_t n = strcspn(layers, "|");
+                (void)snprintf(buf, size, "%.*s", (int)n, layers);
+                if (!has_record_layer(buf) || strcmp(buf, "module signature") == 0)
+                        return buf;
+                layers += n + (layers[n] == '|');
+        }
+        return NULL;
+}
+
+void tap_worked(struct tap *t, const char *name, const struct outcome *o)
+{
+        char comment[RECORD_MAX + 256], record[RECORD_MAX];
+
+        if (o->verdict == ATTEMPT_WORKED) {
+                line(t, true, name, NULL);
+                return;
+        }
+        const char *layer = find_record(t, "IPE|SELinux", record);
+        (void)snprintf(comment, sizeof(comment), "%s at %s: %s; record: %s; refused by: %s",
+                       o->verdict == ATTEMPT_REFUSED ? "refused" : "could not be tried", o->step,
+                       strerror(o->error), layer ? record : "none", layer ? layer : "unknown");
+        line(t, false, name, comment);
+}
+
+void tap_refused(struct tap *t, const char *name, const struct outcome *o, const char *layers, int error)
+{
+        char comment[RECORD_MAX + 256], record[RECORD_MAX], silent[64];
+
+        if (o->verdict != ATTEMPT_REFUSED) {
+                (void)snprintf(comment, sizeof(comment), "%s at %s: %s",
+                               o->verdict == ATTEMPT_WORKED ? "it worked" : "could not be tried", o->step,
+                               strerror(o->error));
+                line(t, false, name, comment);
+                return;
+        }
+        const char *layer = find_record(t, layers, record);
+        bool ok = layer && listed(layers, layer);
+        if (!layer && o->error == error && silent_layer(layers, silent, sizeof(silent))) {
+                layer = silent;
+                ok = true;
+        }
+        if (!record[0])
+                (void)snprintf(record, sizeof(record), "errno %d (%s) at %s", o->error, strerror(o->error),
+                               o->step);
+        (void)snprintf(comment, sizeof(comment), "record: %s; refused by: %s", record,
+                       layer ? layer : "unknown");
+        line(t, ok, name, comment);
+}

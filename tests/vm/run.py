@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tests/vm/run.py [NAME…]: starts test guests and judges the TAP that they print.
+
+Each folder of tests/vm with a guest.py is one suite: its run(suite) builds what it needs in suite.work, starts a machine and
+hands its TAP to suite.collect(), or judges from outside with suite.check(). A failed check, a missing or short plan, and a guest
+that ends early are failures."""
+
+import argparse
+import importlib.util
+import re
+import sys
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+sys.path[:0] = [str(TOP / "image"), str(HERE)]
+
+from machine import MachineError  # noqa: E402
+
+LINE = re.compile(r"^(ok|not ok)\s+(\d+)\s*(?:-\s*)?([^#]*?)\s*(?:#\s*(.*))?$")
+PLAN = re.compile(r"^1\.\.(\d+)\s*$")
+
+
+class Suite:
+    """The checks of one guest. work is its directory below build/vm-tests."""
+
+    def __init__(self, name, work, show_records):
+        self.name, self.work, self.show_records = name, work, show_records
+        self.passed = self.failed = 0
+        self.last = time.monotonic()
+
+    def check(self, name, ok, detail=""):
+        now = time.monotonic()
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\033[K")
+        print(f"{'ok  ' if ok else 'FAIL'} {now - self.last:6.2f} s  {self.name}: {name}", flush=True)
+        if detail and (self.show_records or not ok):
+            print(f"                 {detail}", flush=True)
+        self.last = now
+        self.passed, self.failed = self.passed + ok, self.failed + (not ok)
+
+    def collect(self, machine, log, timeout):
+        """Reads TAP from a log of the machine until it ends, powers off or the time is over."""
+        deadline = time.monotonic() + timeout
+        seen, plan, done, problem = 0, None, 0, ""
+        while not problem and (plan is None or seen < plan):
+            alive = machine.running()
+            log.poll()
+            lines = log.text[done:].splitlines(keepends=True)
+            for line in lines:
+                if not line.endswith("\n"):
+                    break
+                done += len(line)
+                line = line.strip()
+                if match := LINE.match(line):
+                    seen += 1
+                    right = int(match[2]) == seen
+                    self.check(match[3], match[1] == "ok" and right,
+                               (match[4] or "") + ("" if right else f" check {seen} expected, found number {match[2]}"))
+                elif match := PLAN.match(line):
+                    plan = int(match[1])
+                elif line.startswith("Bail out!"):
+                    problem = line
+            if not lines:
+                if not alive:
+                    problem = f"the machine ended ({machine.end_reason()})"
+                elif time.monotonic() > deadline:
+                    problem = f"still running after {timeout:.0f} s"
+                time.sleep(0.02)
+        if plan is None and not problem:
+            problem = "no plan"
+        whole = plan is not None and seen == plan and plan > 0 and not problem
+        self.check(f"the guest ran all its checks ({seen} of {'no plan' if plan is None else plan})", whole,
+                   "" if whole else f"{problem}; last serial lines:\n{machine.serial.tail()}")
+
+
+def suites():
+    return sorted(p.parent.name for p in HERE.glob("*/guest.py"))
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"guest_{name}", HERE / name / "guest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Starts test guests and judges the TAP that they print.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"suites to run (default: all): {', '.join(suites())}")
+    parser.add_argument("--list", action="store_true", help="print the names of the suites and end")
+    parser.add_argument("--records", action="store_true", help="show the kernel's record beside every check")
+    parser.add_argument("--version", action="version", version="holdfast vm tests 0.1.0")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(suites()))
+        return 0
+    if unknown := [n for n in arguments.names if n not in suites()]:
+        parser.error(f"no suite named {unknown[0]!r}, one of {', '.join(suites())} expected")
+    passed = failed = 0
+    for name in arguments.names or suites():
+        suite = Suite(name, TOP / "build/vm-tests" / name, arguments.records)
+        suite.work.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        try:
+            load(name).run(suite)
+        except (MachineError, RuntimeError, OSError) as error:
+            suite.check("the suite could be run", False, str(error))
+        print(f"{name}: {suite.passed} passed, {suite.failed} failed in {time.monotonic() - started:.0f} s", flush=True)
+        passed, failed = passed + suite.passed, failed + suite.failed
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
