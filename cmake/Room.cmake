@@ -25,7 +25,10 @@ function(holdfast_test name)
   target_link_libraries(test-${name} PRIVATE ${A_LINK})
   holdfast_packages(test-${name} criterion ${A_PKG})
   target_compile_definitions(test-${name} PRIVATE TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/data" BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  # Criterion finds its tests through a section that nothing refers to. A program without tests is a failure.
+  target_link_options(test-${name} PRIVATE -Wl,--no-gc-sections)
   add_test(NAME ${name} COMMAND test-${name})
+  set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Tested: 0 ")
 endfunction()
 
 # holdfast_fuzz(NAME SOURCES … LINK …): a libFuzzer target with its corpus in tests/fuzz/corpus/NAME.
