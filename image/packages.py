@@ -173,16 +173,19 @@ def needed_libraries(paths):
     return needed
 
 
-def install(source, destination, mode=None):
-    """Copies one file or link; modes are 0755 or 0644, so that a setuid bit can never come along."""
+def install(source, destination):
+    """Copies one file or link. Modes are 0755 or 0644; what must never be in an image is an error."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink():
         destination.symlink_to(os.readlink(source))
         return
-    if mode is None:
-        mode = 0o755 if source.stat().st_mode & 0o111 else 0o644
+    mode = source.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise TreeError(f"{source}: a regular file or a link expected")
+    if mode & (stat.S_ISUID | stat.S_ISGID):
+        raise TreeError(f"{source}: setuid and setgid files cannot be in an image")
     shutil.copyfile(source, destination)
-    destination.chmod(mode)
+    destination.chmod(0o755 if mode & 0o111 else 0o644)
 
 
 def merge_usr(root):
@@ -192,23 +195,14 @@ def merge_usr(root):
         (root / link).symlink_to(to)
 
 
-def settle(root, modes=None):
-    """Gives every entry owner root, fixed directory modes and time 0. Fails on what must never be in an image."""
-    modes = modes or {}
+def settle(root, modes):
+    """Gives every entry owner root and time 0, every directory mode 0755 or what `modes` says for its path."""
     for folder, folders, files in os.walk(root, topdown=False):
         for name in [*files, *folders]:
             path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root)
-            kind = os.lstat(path).st_mode
-            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
-                raise TreeError(f"{relative}: a device, pipe or socket cannot be in an image")
-            if kind & (stat.S_ISUID | stat.S_ISGID):
-                raise TreeError(f"{relative}: setuid and setgid files cannot be in an image")
             os.chown(path, 0, 0, follow_symlinks=False)
-            if relative in modes:
-                os.chmod(path, modes[relative])
-            elif stat.S_ISDIR(kind):
-                os.chmod(path, 0o755)
+            if name in folders and not os.path.islink(path):
+                os.chmod(path, modes.get(os.path.relpath(path, root), 0o755))
             os.utime(path, (0, 0), follow_symlinks=False)
     os.chmod(root, 0o755)
     os.utime(root, (0, 0))

@@ -43,7 +43,7 @@ def own_files(options):
 
 def copy_tree(source, root):
     for path in sorted(source.rglob("*")):
-        if path.is_symlink() or path.is_file():
+        if path.is_symlink() or not path.is_dir():
             to = root / path.relative_to(source)
             if to.is_symlink() or to.exists():
                 to.unlink()
