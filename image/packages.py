@@ -61,17 +61,18 @@ class Packages:
         self.owner = {f: name for name, p in self.packages.items() for f in p["files"]}
 
     @classmethod
-    def fetch(cls, names, directory):
-        """Extracts the named packages and what they depend on below `directory`, unless they are there already."""
+    def fetch(cls, names, directory, update=False):
+        """Extracts the named packages and what they depend on below `directory`, unless they are there already. With `update` the
+        mirror's newest versions are fetched in any case."""
         directory = pathlib.Path(directory)
-        stamp = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+        sources = pathlib.Path("/etc/apt/sources.list").read_text()
+        stamp = hashlib.sha256("\n".join([sources, *sorted(names)]).encode()).hexdigest()
         stamp_file = directory / "stamp"
-        if not stamp_file.exists() or stamp_file.read_text() != stamp:
+        if update or not stamp_file.exists() or stamp_file.read_text() != stamp:
             fresh = directory.with_name(directory.name + ".new")
             remove_tree(fresh)
             fresh.mkdir(parents=True)
-            run("mmdebstrap", "--quiet", "--mode=root", "--variant=extract", "--skip=cleanup/apt/cache", "--skip=output/dev",
-                "--include=" + ",".join(sorted(names)), SUITE, fresh / "root", "/etc/apt/sources.list")
+            extract(names, fresh / "root", sources)
             packages = {}
             for deb in sorted((fresh / "root/var/cache/apt/archives").glob("*.deb")):
                 name, record = describe(deb)
@@ -144,6 +145,16 @@ class Packages:
         """Name, version, architecture and source of each package that has one of `files`, sorted by name."""
         names = sorted({self.owner[f] for f in files if f in self.owner})
         return [{"name": n, **{k: self.packages[n][k] for k in ("version", "architecture", "source")}} for n in names]
+
+
+def extract(names, root, sources):
+    """Extracts packages, keeping the .deb files; a failure names the mirrors, since the usual reason is the network."""
+    try:
+        run("mmdebstrap", "--quiet", "--mode=root", "--variant=extract", "--skip=cleanup/apt/cache", "--skip=output/dev",
+            "--include=" + ",".join(sorted(names)), SUITE, root, "/etc/apt/sources.list")
+    except TreeError as error:
+        mirrors = " ".join(sorted(set(re.findall(r"\bhttps?://\S+", sources))))
+        raise TreeError(f"packages could not be fetched from {mirrors}: {error}") from error
 
 
 def describe(deb):

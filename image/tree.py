@@ -26,6 +26,7 @@ def arguments():
                         help="copy this tree over the result; may be repeated")
     parser.add_argument("--partial", action="store_true",
                         help="leave out programs and certificates that do not exist, and say which; never for an image that ships")
+    parser.add_argument("--update", action="store_true", help="fetch the newest packages even if there are some")
     return parser.parse_args()
 
 
@@ -84,7 +85,7 @@ def make_root(root, packages, options):
 def main():
     options = arguments()
     try:
-        packages = Packages.fetch(read_list(RECIPE / "packages.list"), options.output / "packages")
+        packages = Packages.fetch(read_list(RECIPE / "packages.list"), options.output / "packages", options.update)
         fresh = options.output / "root.new"
         remove_tree(fresh)
         fresh.mkdir(parents=True)

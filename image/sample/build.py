@@ -119,9 +119,9 @@ def make_tree(tree, layer, packages, below):
     return chosen
 
 
-def build(output):
+def build(output, update):
     recipe = json.loads((RECIPE / "images.json").read_text())
-    packages = Packages.fetch(read_list(RECIPE / "packages.list"), output / "packages")
+    packages = Packages.fetch(read_list(RECIPE / "packages.list"), output / "packages", update)
     work, fresh = output / "trees", output / "oci.new"
     remove_tree(work)
     remove_tree(fresh)
@@ -146,8 +146,10 @@ def build(output):
 def main():
     parser = argparse.ArgumentParser(prog="image/sample/build", description="Makes the sample images below OUTPUT (oci/, packages.json).")
     parser.add_argument("--output", metavar="DIR", type=pathlib.Path, default=TOP / "build/sample", help="default: build/sample")
+    parser.add_argument("--update", action="store_true", help="fetch the newest packages even if there are some")
+    options = parser.parse_args()
     try:
-        build(parser.parse_args().output)
+        build(options.output, options.update)
     except (TreeError, OSError) as error:
         print(f"image/sample/build: {error}", file=sys.stderr)
         return 2
