@@ -118,8 +118,8 @@ def overlay():
     """What the root image holds beside packages, programs and recipe."""
     tree = OUT / "overlay"
     remove_tree(tree)
-    install(OUT / "ipe-host.p7b", tree / "usr/lib/holdfast/ipe-host.p7b", 0o644)
-    install(BUILD / "release/selinux/file_contexts", tree / "etc/selinux/holdfast/contexts/files/file_contexts", 0o644)
+    install(OUT / "ipe-host.p7b", tree / "usr/lib/holdfast/ipe-host.p7b")
+    install(BUILD / "release/selinux/file_contexts", tree / "etc/selinux/holdfast/contexts/files/file_contexts")
 
 
 def make_tree():
@@ -164,7 +164,7 @@ def resolve_modules(release):
     """The .ko files that the listed modules need, in loading order, from modprobe's own index."""
     files, names = [], []
     for name in read_list(TOP / "image/modules.list"):
-        lines = run("modprobe", "--dirname", BUILD / "kernel", "--set-version", release, "--show-depends", "--ignore-install", name)
+        lines = run("modprobe", "--dirname", BUILD / "kernel/usr", "--set-version", release, "--show-depends", "--ignore-install", name)
         for line in lines.decode().splitlines():
             kind, _, rest = line.partition(" ")
             if kind == "insmod" and rest.split()[0] not in files:
@@ -178,23 +178,22 @@ def stage_modules(root, release):
     base = root / f"usr/lib/modules/{release}"
     for file in files:
         source = pathlib.Path(file)
-        to = base / source.relative_to(BUILD / f"kernel/usr/lib/modules/{release}" if "usr" in source.relative_to(BUILD / "kernel").parts[:1]
-                                       else BUILD / f"kernel/lib/modules/{release}")
+        to = base / source.relative_to(BUILD / f"kernel/usr/lib/modules/{release}")
         to.parent.mkdir(parents=True, exist_ok=True)
         # The initrd is compressed as a whole: inside it modules lie as they are, with their signature behind them.
         if source.suffix == ".xz":
             to.with_suffix("").write_bytes(lzma.decompress(source.read_bytes()))
         else:
-            install(source, to, 0o644)
+            install(source, to)
     for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
-        install(BUILD / f"kernel/usr/lib/modules/{release}/{index}", base / index, 0o644)
+        install(BUILD / f"kernel/usr/lib/modules/{release}/{index}", base / index)
     run("depmod", "--basedir", root / "usr", release)
     return names
 
 
 def cpio(root, out, compress):
     """A newc archive of the tree: sorted, owner root, time 0."""
-    settle(root)
+    settle(root, {})
     names = sorted(str(p.relative_to(root)) for p in root.rglob("*"))
     data = run("cpio", "--quiet", "--create", "--format=newc", "--null", "--reproducible", "--owner=0:0",
                input="\0".join([".", *names, ""]).encode(), cwd=root)
@@ -212,12 +211,12 @@ def make_initrd():
     root.mkdir(parents=True)
     merge_usr(root)
     packages.copy(packages.closure(tcti, [BIN / "osguard"]), root)
-    install(BIN / "osguard", root / "init", 0o755)
+    install(BIN / "osguard", root / "init")
     for purpose in PURPOSES:
-        install(KEYS / f"{purpose}.pem", root / f"etc/holdfast/trust/{purpose}.pem", 0o644)
-    install(OUT / "ipe-boot.p7b", root / "etc/holdfast/ipe-boot.p7b", 0o644)
-    install(BUILD / "release/selinux/policy.33", root / "etc/holdfast/selinux.policy", 0o644)
-    install(BUILD / "release/selinux/file_contexts", root / "etc/holdfast/selinux.file_contexts", 0o644)
+        install(KEYS / f"{purpose}.pem", root / f"etc/holdfast/trust/{purpose}.pem")
+    install(OUT / "ipe-boot.p7b", root / "etc/holdfast/ipe-boot.p7b")
+    install(BUILD / "release/selinux/policy.33", root / "etc/holdfast/selinux.policy")
+    install(BUILD / "release/selinux/file_contexts", root / "etc/holdfast/selinux.file_contexts")
     for name in ("proc", "sys", "dev", "run", "sysroot"):
         (root / name).mkdir(exist_ok=True)
     names = stage_modules(root, kernel_release())
@@ -254,8 +253,8 @@ def make_uki(variant):
     os_release.write_text((BUILD / "tree/root/etc/os-release").read_text() + f"VARIANT_ID={variant}\n")
     run("ukify", "build", f"--linux={BUILD}/kernel/boot/vmlinuz-{release}", f"--initrd={OUT}/initrd.cpio.zst",
         f"--initrd={OUT}/initrd-{variant}.cpio", f"--cmdline=@{TOP}/image/cmdline", f"--os-release=@{os_release}",
-        f"--uname={release}", f"--stub={STUB}", "--signtool=systemd-sbsign", f"--secureboot-private-key={KEYS}/boot.key",
-        f"--secureboot-certificate={KEYS}/boot.pem", f"--output={OUT}/uki-{variant}.efi.new")
+        f"--uname={release}", f"--stub={STUB}", "--signtool=systemd-sbsign", "--no-sign-kernel",
+        f"--secureboot-private-key={KEYS}/boot.key", f"--secureboot-certificate={KEYS}/boot.pem", f"--output={OUT}/uki-{variant}.efi.new")
     (OUT / f"uki-{variant}.efi.new").replace(OUT / f"uki-{variant}.efi")
 
 
@@ -327,8 +326,8 @@ def dev_payload():
     remove_tree(tree)
     packages = Packages.fetch(["busybox-static"], BUILD / "tree/busybox")
     packages.copy(packages.select(["usr/bin/busybox"]), tree)
-    install(TOP / "image/dev/start", tree / "start", 0o755)
-    settle(tree)
+    install(TOP / "image/dev/start", tree / "start")
+    settle(tree, {})
     make_verity_disk("payload-dev", tree, "test", "holdfast-payload")
 
 

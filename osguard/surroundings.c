@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "osguard/osguard.h"
 
+#define IMA_POLICY "/sys/kernel/security/ima/policy"
 #define NO (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* Whatever is measured here goes to PCR 10: device-mapper tables, SELinux's state, modules, kexec images. The first
@@ -101,6 +102,25 @@ static int clear_extra(struct error *e)
         return rmdir("/.extra") < 0 ? error_errno(e, -errno, "/.extra") : 0;
 }
 
+/* The kernel takes one rule a write, all on one descriptor, and puts them in force when that is closed; what it says
+ * of them is that the file is gone then. */
+static int write_ima_policy(struct error *e)
+{
+        _cleanup_close_ int fd = open(IMA_POLICY, O_WRONLY | O_CLOEXEC);
+        int r;
+
+        if (fd < 0)
+                return error_errno(e, -errno, IMA_POLICY);
+        r = write_full(fd, ima_policy, sizeof(ima_policy) - 1);
+        if (r < 0)
+                return error_errno(e, r, IMA_POLICY);
+        fd = close_fd(fd);
+        r = file_exists(AT_FDCWD, IMA_POLICY);
+        if (r != 0)
+                return error_set(e, r < 0 ? r : -EPERM, IMA_POLICY ": closed after the first policy expected, found open");
+        return 0;
+}
+
 int step_surroundings(struct boot *b, struct error *e)
 {
         int r;
@@ -120,5 +140,5 @@ int step_surroundings(struct boot *b, struct error *e)
         r = trust_store_open(AT_FDCWD, OSGUARD_TRUST, &b->trust, e);
         if (r < 0)
                 return r;
-        return write_kernel_file("/sys/kernel/security/ima/policy", ima_policy, sizeof(ima_policy) - 1, e);
+        return write_ima_policy(e);
 }
