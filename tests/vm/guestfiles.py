@@ -27,11 +27,13 @@ def run(*argv, stdin=None):
 
 
 def programs():
-    """The directory of the guests' programs, from the build tree whose bin/ is first on PATH."""
-    directory = Path(os.environ.get("HOLDFAST_GUEST_PROGRAMS", BUILD / "dev/tests/vm"))
-    if not (directory / "bare-init").exists():
-        raise RuntimeError(f"{directory}: guest programs expected, not found: build the project first (cmake --build --preset dev)")
-    return directory
+    """The directory of the guests' programs: the one named by HOLDFAST_GUEST_PROGRAMS, else the newest build's."""
+    named = os.environ.get("HOLDFAST_GUEST_PROGRAMS")
+    candidates = [Path(named)] if named else [BUILD / "dev/tests/vm", BUILD / "release/tests/vm"]
+    built = [c for c in candidates if (c / "bare-init").exists()]
+    if not built:
+        raise RuntimeError(f"{candidates[0]}: guest programs expected, not found: build the project first (cmake --build --preset dev)")
+    return max(built, key=lambda c: (c / "bare-init").stat().st_mtime_ns)
 
 
 def kernel_release():
@@ -131,6 +133,58 @@ def sign_policy(text, key, out):
                         KEYS / f"{key}.pem", "-inkey", KEYS / f"{key}.key", stdin=text.encode()))
 
 
+def signed_image(name, tree, out, *options):
+    """NAME.img (EROFS and tree), NAME.verity and NAME.p7s in out; returns root hash and size of the data."""
+    image = out / f"{name}.img"
+    erofs(tree, image, *options)
+    size = image.stat().st_size
+    root_hash = verity_format(image)
+    sign_root_hash(root_hash, "layer", out / f"{name}.p7s")
+    return root_hash, size
+
+
+def wrong_signatures(name, root_hash, out):
+    """Signatures for NAME.img that must not do: a foreign key's, another purpose's, and the right one with a bit flipped."""
+    for key in ("foreign", "manifest"):
+        sign_root_hash(root_hash, key, out / f"{name}.{key}.p7s")
+    signature = bytearray((out / f"{name}.p7s").read_bytes())
+    signature[-20] ^= 1
+    (out / f"{name}.flipped.p7s").write_bytes(signature)
+
+
+def two_device_image(tree, out):
+    """multi.img, signed, whose data lies on a second device, and multi.evil: that device with another program's code."""
+    blob = out / "multi.blob"
+    blob.touch()  # mkfs.erofs opens it, but does not create it
+    signed_image("multi", tree, out, f"--blobdev={blob}", f"--chunksize={BLOCK}")
+    ours, theirs = ((programs() / n).read_bytes() for n in ("helper", "stranger"))
+    data = blob.read_bytes()
+    for i in range(0, min(len(ours), len(theirs)), BLOCK):
+        old, new = ours[i:i + BLOCK], theirs[i:i + BLOCK]
+        if old != new:
+            data = data.replace(old, new)
+    if data == blob.read_bytes():
+        raise RuntimeError("helper and stranger do not differ: the changed device would prove nothing")
+    (out / "multi.evil").write_bytes(data)
+    blob.unlink()
+
+
+def make_policies(out, root_hash):
+    """Signed IPE policies: the image's two, and those that the attempts bring."""
+    clean_directory(out)
+
+    def text(name, version="1.0.0", rule="dmverity_signature=TRUE"):
+        return f"policy_name={name} policy_version={version}\nDEFAULT action=DENY\nop=EXECUTE {rule} action=ALLOW\n"
+
+    for name in ("boot", "host"):
+        sign_policy((TOP / f"ipe-policy/policies/{name}.ipe").read_text(), "policy", out / f"holdfast_{name}.p7b")
+    sign_policy(text("holdfast_roothash", rule=f"dmverity_roothash=sha256:{root_hash}"), "policy", out / "holdfast_roothash.p7b")
+    sign_policy(text("holdfast_old", "0.9.0"), "policy", out / "holdfast_old.p7b")
+    sign_policy(text("holdfast_purpose"), "layer", out / "holdfast_purpose.p7b")
+    sign_policy(text("holdfast_foreign"), "foreign", out / "holdfast_foreign.p7b")
+    (out / "unsigned.pol").write_text(text("holdfast_unsigned"))
+
+
 def clean_directory(path):
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
@@ -145,3 +199,25 @@ def copy_programs(tree, *, libraries):
     if libraries:
         shutil.copy("/lib64/ld-linux-x86-64.so.2", tree / "ld.so")
         shutil.copy("/usr/lib/x86_64-linux-gnu/libc.so.6", tree / "libc.so.6")
+
+
+def payload_tree(tree):
+    """What the test variant's payload disk holds: the attempts as /start, and all they need. tree is emptied first."""
+    clean_directory(tree)
+    copy_programs(tree, libraries=False)
+    shutil.copy(programs() / "payload", tree / "start")
+    shutil.copy(programs() / "stranger", tree / "stranger")
+    (tree / "script").write_text("#!/run/holdfast/payload/helper\n")
+    (tree / "script").chmod(0o755)
+    (tree / "dummy.ko").write_bytes(module_closure(["dummy"])["dummy.ko"])
+    single = clean_directory(tree.with_name(tree.name + ".layer"))
+    shutil.copy(programs() / "helper", single / "helper")
+    images = clean_directory(tree / "images")
+    root_hash, _ = signed_image("layer", single, images)
+    wrong_signatures("layer", root_hash, images)
+    (single / "other").write_text("another layer\n")
+    signed_image("other", single, images)
+    (single / "other").unlink()
+    two_device_image(single, images)
+    make_policies(tree / "policy", root_hash)
+    shutil.rmtree(single)

@@ -3,7 +3,6 @@
 kernel takes its trusted certificates from the firmware's db."""
 
 import shutil
-from pathlib import Path
 
 import guestfiles as build
 from machine import Disk, Firmware, Machine
@@ -12,88 +11,37 @@ TIMEOUT = 240
 PORT = "io.holdfast.payload"
 MODULES = ["loop", "dm-verity", "erofs", "overlay", "virtio_blk"]
 PURPOSES = ["boot", "rootfs", "layer", "policy", "manifest", "test"]
-POLICIES = build.TOP / "ipe-policy/policies"
 CMDLINE = ("console=ttyS0 loglevel=4 panic=-1 lockdown=integrity module.sig_enforce=1 lsm=landlock,lockdown,yama,integrity,bpf,ipe")
 
 
-def changed_blob(blob, out):
-    """The second device with the code of another program: whatever chunk differs between the two is exchanged."""
-    programs = build.programs()
-    ours, theirs = ((programs / n).read_bytes() for n in ("helper", "stranger"))
-    data = blob.read_bytes()
-    for i in range(0, min(len(ours), len(theirs)), build.BLOCK):
-        old, new = ours[i:i + build.BLOCK], theirs[i:i + build.BLOCK]
-        if old != new:
-            data = data.replace(old, new)
-    if data == blob.read_bytes():
-        raise RuntimeError("helper and stranger do not differ: the changed device would prove nothing")
-    out.write_bytes(data)
-
-
-def flip_offsets(image, root):
+def flip_offsets(images, size):
     """Where one changed byte is certain to be read: in the code of helper, and in the tree's top block."""
+    image = images / "tools.img"
     helper = (build.programs() / "helper").read_bytes()
-    data = Path(image).read_bytes()
+    data = image.read_bytes()
     entry = int.from_bytes(helper[24:32], "little") - 0x400000  # not position independent: linked at 4 MiB
     at = data.find(helper[:build.BLOCK])
     if at < 0 or not 0 < entry < len(helper):
         raise RuntimeError(f"{image}: helper's code not found in it")
-    (root / "tools.flip").write_text(f"{at + entry} {image.with_suffix('.erofs').stat().st_size + build.BLOCK + 1}\n")
-
-
-def signed_image(name, tree, out, *options):
-    """NAME.img (EROFS and tree), NAME.verity and NAME.p7s in out; returns the root hash."""
-    image = out / f"{name}.img"
-    build.erofs(tree, image, *options)
-    shutil.copy(image, out / f"{name}.erofs")
-    root_hash = build.verity_format(image)
-    build.sign_root_hash(root_hash, "layer", out / f"{name}.p7s")
-    return root_hash
+    (images / "tools.flip").write_text(f"{at + entry} {size + build.BLOCK + 1}\n")
 
 
 def make_images(work):
     out = build.clean_directory(work / "images")
-    helper = build.programs() / "helper"
     single = build.clean_directory(work / "single")
-    shutil.copy(helper, single / "helper")
-
+    shutil.copy(build.programs() / "helper", single / "helper")
     tools = build.clean_directory(work / "tools")
     build.copy_programs(tools, libraries=True)
     (tools / "dummy.ko").write_bytes(build.module_closure(["dummy"])["dummy.ko"])
     (tools / "script").write_text("#!/signed/helper\n")
     (tools / "script").chmod(0o755)
     build.erofs(single, tools / "nested.img")
-    root_hash = signed_image("tools", tools, out)
-    flip_offsets(out / "tools.img", out)
-    for key in ("foreign", "manifest"):
-        build.sign_root_hash(root_hash, key, out / f"tools.{key}.p7s")
-    signature = bytearray((out / "tools.p7s").read_bytes())
-    signature[-20] ^= 1
-    (out / "tools.flipped.p7s").write_bytes(signature)
-
-    signed_image("other", single, out)
-    (out / "multi.blob").touch()  # mkfs.erofs opens it, but does not create it
-    signed_image("multi", single, out, f"--blobdev={out / 'multi.blob'}", f"--chunksize={build.BLOCK}")
-    changed_blob(out / "multi.blob", out / "multi.evil")
-    for name in ("tools.erofs", "other.erofs", "multi.erofs", "multi.blob"):
-        (out / name).unlink()
+    root_hash, size = build.signed_image("tools", tools, out)
+    flip_offsets(out, size)
+    build.wrong_signatures("tools", root_hash, out)
+    build.signed_image("other", single, out)
+    build.two_device_image(single, out)
     return out, root_hash
-
-
-def make_policies(work, root_hash):
-    out = build.clean_directory(work / "policy")
-
-    def text(name, version="1.0.0", rule="dmverity_signature=TRUE"):
-        return f"policy_name={name} policy_version={version}\nDEFAULT action=DENY\nop=EXECUTE {rule} action=ALLOW\n"
-
-    for name in ("boot", "host"):
-        build.sign_policy((POLICIES / f"{name}.ipe").read_text(), "policy", out / f"holdfast_{name}.p7b")
-    build.sign_policy(text("holdfast_roothash", rule=f"dmverity_roothash=sha256:{root_hash}"), "policy", out / "holdfast_roothash.p7b")
-    build.sign_policy(text("holdfast_old", "0.9.0"), "policy", out / "holdfast_old.p7b")
-    build.sign_policy(text("holdfast_purpose"), "layer", out / "holdfast_purpose.p7b")
-    build.sign_policy(text("holdfast_foreign"), "foreign", out / "holdfast_foreign.p7b")
-    (out / "unsigned.pol").write_text(text("holdfast_unsigned"))
-    return out
 
 
 def without_pe_signature(program):
@@ -150,7 +98,8 @@ def make_initramfs(work, images, policies):
 
 def run(suite):
     images, root_hash = make_images(suite.work)
-    initrd = make_initramfs(suite.work, images, make_policies(suite.work, root_hash))
+    build.make_policies(suite.work / "policy", root_hash)
+    initrd = make_initramfs(suite.work, images, suite.work / "policy")
     disk = make_plain_disk(suite.work)
     firmware = Firmware(db=[build.KEYS / f"{p}.pem" for p in PURPOSES], secure_boot=False)
     with Machine(suite.work / "machine", kernel=build.kernel_image(), initrd=initrd, append=CMDLINE, firmware=firmware,

@@ -29,32 +29,8 @@ static struct tap tap;
 
 /* The images that stay open for the whole run. */
 static int tools_loop = -1;
-static char tools_device[32], tools_dm[32], tools_second_dm[32], other_device[32];
-static struct verity_geometry tools, other;
-
-/* One check: what is tried, and whether it works or which layer refuses it, with the errno where it keeps no
- * record. */
-struct row {
-        const char *name;
-        struct outcome (*attempt)(void);
-        const char *refused_by; /* NULL: must work */
-        int error;
-};
-
-static void check_rows(const char *prefix, const struct row *rows, size_t n)
-{
-        char name[200];
-
-        for (size_t i = 0; i < n; i++) {
-                (void)snprintf(name, sizeof(name), "%s: %s", prefix, rows[i].name);
-                tap_mark(&tap);
-                struct outcome o = rows[i].attempt();
-                if (rows[i].refused_by)
-                        tap_refused(&tap, name, &o, rows[i].refused_by, rows[i].error);
-                else
-                        tap_worked(&tap, name, &o);
-        }
-}
+static char tools_device[32], tools_dm[32], tools_second_dm[32];
+static struct verity_geometry tools;
 
 /* Ends the run: without plan and with a bail-out the runner knows that the guest did not come through. */
 static _Noreturn void bail_out(const char *what, int error)
@@ -127,22 +103,6 @@ static void prepare(void)
         must(write_text("/proc/sys/kernel/printk_ratelimit", "0"), "printk_ratelimit");
 }
 
-/* The port by its name: a guest without udev has no /dev/virtio-ports. */
-static FILE *open_port(void)
-{
-        char path[64], name[64];
-
-        for (unsigned i = 0; i < 16; i++) {
-                (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%up1/name", i);
-                _cleanup_fclose_ FILE *f = fopen(path, "re");
-                if (!f || !fgets(name, sizeof(name), f) || strcmp(name, "io.holdfast.payload\n") != 0)
-                        continue;
-                (void)snprintf(path, sizeof(path), "/dev/vport%up1", i);
-                return fopen(path, "we");
-        }
-        return NULL;
-}
-
 /* Signatures of root hashes, before any policy */
 
 static struct outcome open_tools(const char *name, const char *signature, char ret_path[32])
@@ -150,53 +110,42 @@ static struct outcome open_tools(const char *name, const char *signature, char r
         return verity_open(name, tools_device, &tools, signature, ret_path);
 }
 
-static struct outcome open_and_close(const char *device, const struct verity_geometry *g,
-                                     const char *signature)
-{
-        char path[32];
-
-        struct outcome o = verity_open("attempt", device, g, signature, path);
-        if (o.verdict == ATTEMPT_WORKED && dm_remove("attempt") < 0)
-                return attempt_void(EBUSY, "remove attempt");
-        return o;
-}
-
 static struct outcome signature_right(void)
 {
-        return open_and_close(tools_device, &tools, "/images/tools.p7s");
+        return try_verity("/images/tools.img", "/images/tools.p7s");
 }
 
 static struct outcome signature_missing(void)
 {
-        return open_and_close(tools_device, &tools, NULL);
+        return try_verity("/images/tools.img", NULL);
 }
 
 static struct outcome signature_foreign(void)
 {
-        return open_and_close(tools_device, &tools, "/images/tools.foreign.p7s");
+        return try_verity("/images/tools.img", "/images/tools.foreign.p7s");
 }
 
 static struct outcome signature_other_layer(void)
 {
-        return open_and_close(tools_device, &tools, "/images/other.p7s");
+        return try_verity("/images/tools.img", "/images/other.p7s");
 }
 
 static struct outcome signature_flipped(void)
 {
-        return open_and_close(tools_device, &tools, "/images/tools.flipped.p7s");
+        return try_verity("/images/tools.img", "/images/tools.flipped.p7s");
 }
 
 static struct outcome signature_other_purpose(void)
 {
-        return open_and_close(tools_device, &tools, "/images/tools.manifest.p7s");
+        return try_verity("/images/tools.img", "/images/tools.manifest.p7s");
 }
 
 static struct outcome other_right(void)
 {
-        return open_and_close(other_device, &other, "/images/other.p7s");
+        return try_verity("/images/other.img", "/images/other.p7s");
 }
 
-static const struct row signature_rows[] = {
+static const struct tap_row signature_rows[] = {
         {"layer with its signature is opened", signature_right, NULL, 0},
         {"another layer with its signature is opened", other_right, NULL, 0},
         {"layer without signature (require_signatures=1)", signature_missing, "dm-verity", 0},
@@ -208,57 +157,43 @@ static const struct row signature_rows[] = {
          NULL, 0},
 };
 
-/* Opens the tools image again with one byte changed at the offset in line `which` of tools.flip, and reads it
- * all. */
-static struct outcome open_flipped(unsigned which)
+/* A copy of the tools image with one byte changed at the offset in field `which` of tools.flip, opened and
+ * run. */
+static struct outcome run_flipped(unsigned which)
 {
         _cleanup_free_ char *text = NULL;
         unsigned long offset[2];
-        char device[32], dm[32], byte;
+        char byte;
 
         if (read_file(AT_FDCWD, "/images/tools.flip", 64, &text, NULL, NULL) < 0 ||
             sscanf(text, "%lu %lu", &offset[0], &offset[1]) != 2)
                 return attempt_void(EBADMSG, "/images/tools.flip");
-        int r = copy_file("/images/tools.img", "/tmp/flipped.img", 0600);
-        if (r < 0)
-                return attempt_void(r, "copy image");
-        _cleanup_close_ int image = open("/tmp/flipped.img", O_RDWR | O_CLOEXEC);
+        must(copy_file("/images/tools.img", "/images/flipped.img", 0600), "copy image");
+        must(copy_file("/images/tools.verity", "/images/flipped.verity", 0600), "copy geometry");
+        _cleanup_close_ int image = open("/images/flipped.img", O_RDWR | O_CLOEXEC);
         if (image < 0 || pread_full(image, &byte, 1, offset[which]) < 0)
                 return attempt_void(errno, "read image");
         byte ^= 1;
         if (pwrite_full(image, &byte, 1, offset[which]) < 0)
                 return attempt_void(errno, "flip image");
-        _cleanup_close_ int loop = loop_attach("/tmp/flipped.img", device);
-        if (loop < 0)
-                return attempt_void(loop, "loop");
-        struct outcome o = verity_open("flipped", device, &tools, "/images/tools.p7s", dm);
-        if (o.verdict != ATTEMPT_WORKED)
-                return o;
-        if (mount(dm, "/mnt", "erofs", MS_RDONLY, NULL) < 0) {
-                o = attempt_refused(errno, "mount flipped image");
-        } else {
-                o = try_exec("/mnt/helper", HELPER_RAN);
-                (void)umount2("/mnt", 0);
-        }
-        (void)dm_remove("flipped");
-        return o;
+        return try_verity_run("/images/flipped.img", "/images/tools.p7s", "/mnt", NULL, "helper", HELPER_RAN);
 }
 
 static struct outcome flipped_data(void)
 {
-        struct outcome o = open_flipped(0);
-        (void)unlink("/tmp/flipped.img");
+        struct outcome o = run_flipped(0);
+        (void)unlink("/images/flipped.img");
         return o;
 }
 
 static struct outcome flipped_tree(void)
 {
-        struct outcome o = open_flipped(1);
-        (void)unlink("/tmp/flipped.img");
+        struct outcome o = run_flipped(1);
+        (void)unlink("/images/flipped.img");
         return o;
 }
 
-static const struct row integrity_rows[] = {
+static const struct tap_row integrity_rows[] = {
         {"one bit flipped in a layer's data", flipped_data, "dm-verity", EIO},
         {"one bit flipped in a layer's tree", flipped_tree, "dm-verity", EIO},
 };
@@ -384,29 +319,9 @@ static struct outcome overlay_setuid_metacopy(void)
         return try_overlay("/signed", "/overlay", "metacopy=on", "helper", OVERLAY_SETUID);
 }
 
-/* Mounts source on /mnt, runs /mnt/NAME there, unmounts. */
-static struct outcome mount_and_run(const char *source, const char *type, const char *options,
-                                    const char *name, int status)
-{
-        char path[64];
-
-        struct outcome o = try_mount(source, "/mnt", type, MS_RDONLY, options);
-        if (o.verdict != ATTEMPT_WORKED)
-                return o;
-        (void)snprintf(path, sizeof(path), "/mnt/%s", name);
-        o = try_exec(path, status);
-        return umount2("/mnt", 0) < 0 ? attempt_void(errno, "unmount /mnt") : o;
-}
-
 static struct outcome verity_unsigned(void)
 {
-        char dm[32];
-
-        struct outcome o = open_tools("unsigned", NULL, dm);
-        if (o.verdict != ATTEMPT_WORKED)
-                return o;
-        o = mount_and_run(dm, "erofs", NULL, "helper", HELPER_RAN);
-        return dm_remove("unsigned") < 0 ? attempt_void(EBUSY, "remove device") : o;
+        return try_verity_run("/images/tools.img", NULL, "/mnt", NULL, "helper", HELPER_RAN);
 }
 
 static struct outcome linear_over_signed(void)
@@ -416,7 +331,7 @@ static struct outcome linear_over_signed(void)
         struct outcome o = linear_open("linear", tools_second_dm, dm);
         if (o.verdict != ATTEMPT_WORKED)
                 return o;
-        o = mount_and_run(dm, "erofs", NULL, "helper", HELPER_RAN);
+        o = try_mount_run(dm, "/mnt", "erofs", NULL, "helper", HELPER_RAN);
         return dm_remove("linear") < 0 ? attempt_void(EBUSY, "remove device") : o;
 }
 
@@ -427,12 +342,12 @@ static struct outcome loop_inside_signed(void)
         _cleanup_close_ int loop = loop_attach("/signed/nested.img", device);
         if (loop < 0)
                 return attempt_void(loop, "loop");
-        return mount_and_run(device, "erofs", NULL, "helper", HELPER_RAN);
+        return try_mount_run(device, "/mnt", "erofs", NULL, "helper", HELPER_RAN);
 }
 
 static struct outcome file_backed_erofs(void)
 {
-        return mount_and_run("/signed/nested.img", "erofs", NULL, "helper", HELPER_RAN);
+        return try_mount_run("/signed/nested.img", "/mnt", "erofs", NULL, "helper", HELPER_RAN);
 }
 
 static struct outcome fuseblk(void)
@@ -440,29 +355,16 @@ static struct outcome fuseblk(void)
         return try_fuseblk(tools_second_dm, "/stranger", "/mnt", STRANGER_RAN);
 }
 
-static struct outcome second_device_of(const char *blob, int status)
-{
-        char image[32], blob_device[32], dm[32], options[64];
-        struct verity_geometry g;
-
-        int r = verity_read_geometry("/images/multi.verity", &g);
-        if (r < 0)
-                return attempt_void(r, "multi.verity");
-        _cleanup_close_ int image_loop = loop_attach("/images/multi.img", image);
-        _cleanup_close_ int blob_loop = loop_attach(blob, blob_device);
-        if (image_loop < 0 || blob_loop < 0)
-                return attempt_void(image_loop < 0 ? image_loop : blob_loop, "loop");
-        struct outcome o = verity_open("multi", image, &g, "/images/multi.p7s", dm);
-        if (o.verdict != ATTEMPT_WORKED)
-                return o;
-        (void)snprintf(options, sizeof(options), "device=%s", blob_device);
-        o = mount_and_run(dm, "erofs", options, "helper", status);
-        return dm_remove("multi") < 0 ? attempt_void(EBUSY, "remove device") : o;
-}
-
 static struct outcome second_device(void)
 {
-        return second_device_of("/images/multi.evil", STRANGER_RAN);
+        char blob[32], options[64];
+
+        _cleanup_close_ int loop = loop_attach("/images/multi.evil", blob);
+        if (loop < 0)
+                return attempt_void(loop, "loop");
+        (void)snprintf(options, sizeof(options), "device=%s", blob);
+        return try_verity_run("/images/multi.img", "/images/multi.p7s", "/mnt", options, "helper",
+                              STRANGER_RAN);
 }
 
 static struct outcome rx_to_rwx(void)
@@ -517,7 +419,7 @@ static struct outcome core_pattern_tmpfs(void)
 }
 
 /* Each denial of the tables below has its twin here: without a policy the same attempt works. */
-static const struct row twin_rows[] = {
+static const struct tap_row twin_rows[] = {
         {"copy of a program on tmpfs runs", exec_copy_tmpfs, NULL, 0},
         {"memfd runs", exec_memfd, NULL, 0},
         {"program on an unsigned EROFS disk runs", exec_plain_erofs, NULL, 0},
@@ -545,7 +447,7 @@ static const struct row twin_rows[] = {
          EKEYREJECTED},
 };
 
-static const struct row boot_policy_rows[] = {
+static const struct tap_row boot_policy_rows[] = {
         {"program of the initramfs runs", exec_initramfs, NULL, 0},
         {"program written to the initramfs later is NOT stopped", exec_written_to_initramfs, NULL, 0},
         {"program of a signed layer", exec_signed, "IPE", EACCES},
@@ -554,7 +456,7 @@ static const struct row boot_policy_rows[] = {
 };
 
 /* Under the host policy: what runs … */
-static const struct row allowed_rows[] = {
+static const struct tap_row allowed_rows[] = {
         {"program of a signed layer runs", exec_signed, NULL, 0},
         {"descriptor of a signed program runs", exec_fd_signed, NULL, 0},
         {"script of a signed layer runs", script_signed, NULL, 0},
@@ -567,7 +469,7 @@ static const struct row allowed_rows[] = {
 };
 
 /* … what IPE refuses … */
-static const struct row denied_rows[] = {
+static const struct tap_row denied_rows[] = {
         {"program of the initramfs", exec_initramfs, "IPE", EACCES},
         {"program written to the initramfs", exec_written_to_initramfs, "IPE", EACCES},
         {"copy of a program on tmpfs", exec_copy_tmpfs, "IPE", EACCES},
@@ -596,7 +498,7 @@ static const struct row denied_rows[] = {
 };
 
 /* … and what it does not see. */
-static const struct row open_rows[] = {
+static const struct tap_row open_rows[] = {
         {"script given to an allowed interpreter is NOT stopped", script_interpreted, NULL, 0},
         {"fuseblk over a signed device is NOT stopped", fuseblk, NULL, 0},
         {"EROFS with a second, changed device is NOT stopped", second_device, NULL, 0},
@@ -659,13 +561,13 @@ static struct outcome delete_active(void)
         return try_ipe_delete(HOST_POLICY);
 }
 
-static const struct row to_host_rows[] = {
+static const struct tap_row to_host_rows[] = {
         {"host policy is loaded", load_host, NULL, 0},
         {"host policy is activated", activate_host, NULL, 0},
         {"boot policy is deleted", delete_boot, NULL, 0},
 };
 
-static const struct row policy_rows[] = {
+static const struct tap_row policy_rows[] = {
         {"policy without signature", load_unsigned, "kernel", EBADMSG},
         {"policy signed by a foreign key", load_foreign, "kernel", ENOKEY},
         {"policy signed by our key of another purpose is NOT stopped by the kernel", load_other_purpose, NULL,
@@ -681,28 +583,28 @@ static struct outcome ima_policy(void)
         return try_ima_policy("measure func=CRITICAL_DATA\n");
 }
 
-static const struct row ima_rows[] = {
+static const struct tap_row ima_rows[] = {
         {"IMA's policy is written once", ima_policy, NULL, 0},
         {"IMA's policy a second time", ima_policy, "kernel", ENOENT},
 };
 
 static void check_roothash_rule(void)
 {
-        static const struct row rows[] = {
+        static const struct tap_row rows[] = {
                 {"a roothash rule allows the device opened without signature", verity_unsigned, NULL, 0},
                 {"a roothash rule does not allow another image", exec_copy_tmpfs, "IPE", EACCES},
         };
 
         must_work(try_ipe_load_policy("/policy/" ROOTHASH_POLICY ".p7b", ROOTHASH_POLICY), ROOTHASH_POLICY);
         must_work(try_ipe_activate(ROOTHASH_POLICY), ROOTHASH_POLICY);
-        check_rows("roothash policy", rows, ELEMENTSOF(rows));
+        tap_rows(&tap, "roothash policy", rows, ELEMENTSOF(rows));
 }
 
 /* What the image sets at the end of osguard's work, in the same kernel: the attempts above, closed by
  * sysctls. */
 static void check_sysctls(void)
 {
-        static const struct row rows[] = {
+        static const struct tap_row rows[] = {
                 {"ptrace POKE into text (yama.ptrace_scope=3)", try_ptrace_poke_text, "Yama", EPERM},
                 {"usermode helper of a signed layer (usermodehelper.bset=0) has no capability",
                  core_pattern_signed, "usermodehelper.bset", EPERM},
@@ -714,16 +616,14 @@ static void check_sysctls(void)
         must(write_text("/proc/sys/kernel/usermodehelper/bset", "0 0"), "usermodehelper/bset");
         must(write_text("/proc/sys/kernel/kexec_load_disabled", "1"), "kexec_load_disabled");
         must(write_text("/proc/sys/kernel/modules_disabled", "1"), "modules_disabled");
-        check_rows("sysctl", rows, ELEMENTSOF(rows));
+        tap_rows(&tap, "sysctl", rows, ELEMENTSOF(rows));
 }
 
 static void open_images(void)
 {
         must(verity_read_geometry("/images/tools.verity", &tools), "tools.verity");
-        must(verity_read_geometry("/images/other.verity", &other), "other.verity");
         tools_loop = loop_attach("/images/tools.img", tools_device);
         must(tools_loop, "loop of tools.img");
-        must(loop_attach("/images/other.img", other_device), "loop of other.img");
 }
 
 /* From here on, devices without signature are opened, so that it is IPE that must refuse what is on them. */
@@ -737,24 +637,24 @@ static void reload_verity_without_requirement(void)
 static void check_everything(void)
 {
         open_images();
-        check_rows("dm-verity", signature_rows, ELEMENTSOF(signature_rows));
-        check_rows("dm-verity", integrity_rows, ELEMENTSOF(integrity_rows));
+        tap_rows(&tap, "dm-verity", signature_rows, ELEMENTSOF(signature_rows));
+        tap_rows(&tap, "dm-verity", integrity_rows, ELEMENTSOF(integrity_rows));
         reload_verity_without_requirement();
         must_work(open_tools("tools", "/images/tools.p7s", tools_dm), "open tools");
         must_work(open_tools("tools-second", "/images/tools.p7s", tools_second_dm), "open tools again");
         must_mount(tools_dm, "/signed", "erofs", MS_RDONLY, NULL);
         must_mount("/dev/vda", "/plain", "erofs", MS_RDONLY, NULL);
-        check_rows("no policy", twin_rows, ELEMENTSOF(twin_rows));
-        check_rows("IMA", ima_rows, ELEMENTSOF(ima_rows));
+        tap_rows(&tap, "no policy", twin_rows, ELEMENTSOF(twin_rows));
+        tap_rows(&tap, "IMA", ima_rows, ELEMENTSOF(ima_rows));
 
         must_work(try_ipe_load_policy("/policy/" BOOT_POLICY ".p7b", BOOT_POLICY), BOOT_POLICY);
         must_work(try_ipe_activate(BOOT_POLICY), BOOT_POLICY);
-        check_rows("boot policy", boot_policy_rows, ELEMENTSOF(boot_policy_rows));
-        check_rows("boot policy", to_host_rows, ELEMENTSOF(to_host_rows));
-        check_rows("host policy", allowed_rows, ELEMENTSOF(allowed_rows));
-        check_rows("host policy", denied_rows, ELEMENTSOF(denied_rows));
-        check_rows("IPE alone", open_rows, ELEMENTSOF(open_rows));
-        check_rows("IPE", policy_rows, ELEMENTSOF(policy_rows));
+        tap_rows(&tap, "boot policy", boot_policy_rows, ELEMENTSOF(boot_policy_rows));
+        tap_rows(&tap, "boot policy", to_host_rows, ELEMENTSOF(to_host_rows));
+        tap_rows(&tap, "host policy", allowed_rows, ELEMENTSOF(allowed_rows));
+        tap_rows(&tap, "host policy", denied_rows, ELEMENTSOF(denied_rows));
+        tap_rows(&tap, "IPE alone", open_rows, ELEMENTSOF(open_rows));
+        tap_rows(&tap, "IPE", policy_rows, ELEMENTSOF(policy_rows));
         check_roothash_rule();
         check_sysctls();
 }
@@ -762,7 +662,7 @@ static void check_everything(void)
 int main(void)
 {
         prepare();
-        FILE *out = open_port();
+        FILE *out = tap_open_port("io.holdfast.payload");
         tap_start(&tap, out ? out : stdout);
         load_modules();
         check_everything();

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/kexec.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 
 #define IPE "/sys/kernel/security/ipe/"
 #define MODULE_MAX ((size_t)16 << 20)
-#define POLICY_MAX ((size_t)1 << 20)
+#define POLICY_MAX ((size_t)8 << 20)
 
 static struct outcome judge_module(long r, const char *call, const char *module, const char *name)
 {
@@ -177,6 +178,34 @@ struct outcome try_selinux_off(void)
                 return attempt_refused(r, "write /sys/fs/selinux/enforce");
         r = write_text("/sys/fs/selinux/enforce", "1");
         return r < 0 ? attempt_void(r, "write enforce back") : attempt_worked();
+}
+
+struct outcome try_selinux_load_policy(void)
+{
+        _cleanup_free_ char *policy = NULL;
+        size_t size;
+
+        int r = read_file(AT_FDCWD, "/sys/fs/selinux/policy", POLICY_MAX, &policy, &size, NULL);
+        if (r < 0)
+                return attempt_void(r, "read /sys/fs/selinux/policy");
+        r = write_kernel_file("/sys/fs/selinux/load", policy, size, NULL);
+        return r < 0 ? attempt_refused(r, "write /sys/fs/selinux/load") : attempt_worked();
+}
+
+struct outcome try_memory_device(void)
+{
+        _cleanup_close_ int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+        return fd < 0 ? attempt_refused(errno, "open /dev/mem") : attempt_worked();
+}
+
+static struct outcome user_namespace(const void *arg)
+{
+        return unshare(CLONE_NEWUSER) < 0 ? attempt_refused(errno, "unshare") : attempt_worked();
+}
+
+struct outcome try_user_namespace(void)
+{
+        return attempt_in_child(user_namespace, NULL);
 }
 
 /* The helper's answer is one line, "CapEff:\t" and the mask. */

@@ -72,6 +72,9 @@ struct outcome try_ipe_leaked_descriptor(void);  /* enforce opened as root, writ
 struct outcome try_ipe_without_capability(void); /* the same, opened without it: the twin */
 struct outcome try_ima_policy(const char *rule);
 struct outcome try_selinux_off(void);
+struct outcome try_selinux_load_policy(void); /* the policy that is loaded, once more */
+struct outcome try_memory_device(void);       /* /dev/mem for writing */
+struct outcome try_user_namespace(void);
 /* A crashing child makes the kernel start PROGRAM --core as usermode helper, which writes its capability mask
  * to the file `answer`: works if it ran and the mask is not empty. */
 struct outcome try_core_pattern(const char *program, const char *answer);

@@ -33,6 +33,25 @@ void tap_start(struct tap *t, FILE *out)
         fflush(out);
 }
 
+FILE *tap_open_port(const char *name)
+{
+        char path[64], found[64];
+
+        for (unsigned i = 0; i < 64; i++) {
+                (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%up%u/name", i / 16, i % 16);
+                FILE *f = fopen(path, "re");
+                if (!f)
+                        continue;
+                bool right = fgets(found, sizeof(found), f) && strcspn(found, "\n") == strlen(name) &&
+                             strncmp(found, name, strlen(name)) == 0;
+                (void)fclose(f);
+                (void)snprintf(path, sizeof(path), "/dev/vport%up%u", i / 16, i % 16);
+                if (right)
+                        return fopen(path, "we");
+        }
+        return NULL;
+}
+
 int tap_finish(struct tap *t)
 {
         fprintf(t->out, "1..%u\n", t->count);
@@ -180,4 +199,19 @@ void tap_refused(struct tap *t, const char *name, const struct outcome *o, const
         (void)snprintf(comment, sizeof(comment), "record: %s; refused by: %s", record,
                        layer ? layer : "unknown");
         line(t, ok, name, comment);
+}
+
+void tap_rows(struct tap *t, const char *prefix, const struct tap_row *rows, size_t n)
+{
+        char name[200];
+
+        for (size_t i = 0; i < n; i++) {
+                (void)snprintf(name, sizeof(name), "%s: %s", prefix, rows[i].name);
+                tap_mark(t);
+                struct outcome o = rows[i].attempt();
+                if (rows[i].refused_by)
+                        tap_refused(t, name, &o, rows[i].refused_by, rows[i].error);
+                else
+                        tap_worked(t, name, &o);
+        }
 }

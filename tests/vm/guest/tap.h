@@ -32,6 +32,10 @@ struct tap {
  * writes the version line to out, which stays the caller's. */
 void tap_start(struct tap *t, FILE *out);
 
+/* The virtio-serial port with that name, for writing. It is found without udev's links. NULL if there is
+ * none. */
+FILE *tap_open_port(const char *name);
+
 /* Writes the plan. Returns 0 if every check passed, else 1. */
 int tap_finish(struct tap *t);
 
@@ -49,3 +53,15 @@ void tap_worked(struct tap *t, const char *name, const struct outcome *o);
  * (IPE, SELinux, lockdown, dm-verity) the record must be in the kernel's log since tap_mark(). Any other name
  * is accepted when no such record was written and error is the errno of the refusal. */
 void tap_refused(struct tap *t, const char *name, const struct outcome *o, const char *layers, int error);
+
+/* One line of a table of checks: what is tried, and whether it must work (refused_by NULL) or which layers
+ * refuse it, with the errno where they keep no record. */
+struct tap_row {
+        const char *name;
+        struct outcome (*attempt)(void);
+        const char *refused_by;
+        int error;
+};
+
+/* Runs n rows; each name gets "prefix: " in front. */
+void tap_rows(struct tap *t, const char *prefix, const struct tap_row *rows, size_t n);

@@ -177,3 +177,74 @@ struct outcome linear_open(const char *name, const char *device, char ret_path[3
         (void)snprintf(parameters, sizeof(parameters), "%s 0", device);
         return dm_open(name, "linear", bytes / 512, parameters, ret_path);
 }
+
+static int geometry_beside(const char *image, struct verity_geometry *ret)
+{
+        char path[256];
+        size_t n = strlen(image);
+
+        if (n < 4 || n + 4 > sizeof(path) || strcmp(image + n - 4, ".img") != 0)
+                return -EINVAL;
+        (void)snprintf(path, sizeof(path), "%.*s.verity", (int)(n - 4), image);
+        return verity_read_geometry(path, ret);
+}
+
+/* Attaches and opens; on success the caller removes "attempt" after `use` returned. */
+static struct outcome with_verity(const char *image, const char *signature,
+                                  struct outcome (*use)(const char *dm, const void *arg), const void *arg)
+{
+        struct verity_geometry g;
+        char device[32], dm[32];
+
+        int r = geometry_beside(image, &g);
+        if (r < 0)
+                return attempt_void(r, "geometry of %s", image);
+        _cleanup_close_ int loop = loop_attach(image, device);
+        if (loop == -EACCES || loop == -EPERM)
+                return attempt_refused(loop, "loop device of %s", image);
+        if (loop < 0)
+                return attempt_void(loop, "loop device of %s", image);
+        struct outcome o = verity_open("attempt", device, &g, signature, dm);
+        if (o.verdict != ATTEMPT_WORKED)
+                return o;
+        if (use)
+                o = use(dm, arg);
+        r = dm_remove("attempt");
+        return r < 0 ? attempt_void(r, "remove the device of %s", image) : o;
+}
+
+struct outcome try_verity(const char *image, const char *signature)
+{
+        return with_verity(image, signature, NULL, NULL);
+}
+
+struct run_arguments {
+        const char *mountpoint, *options, *name;
+        int status;
+};
+
+static struct outcome run_on(const char *dm, const void *arg)
+{
+        const struct run_arguments *a = arg;
+        return try_mount_run(dm, a->mountpoint, "erofs", a->options, a->name, a->status);
+}
+
+struct outcome try_verity_run(const char *image, const char *signature, const char *mountpoint,
+                              const char *options, const char *name, int status)
+{
+        return with_verity(image, signature, run_on,
+                           &(struct run_arguments){mountpoint, options, name, status});
+}
+
+struct outcome try_mount_run(const char *source, const char *mountpoint, const char *type,
+                             const char *options, const char *name, int status)
+{
+        char path[256];
+
+        struct outcome o = try_mount(source, mountpoint, type, MS_RDONLY, options);
+        if (o.verdict != ATTEMPT_WORKED)
+                return o;
+        (void)snprintf(path, sizeof(path), "%s/%s", mountpoint, name);
+        o = try_exec(path, status);
+        return umount2(mountpoint, 0) < 0 ? attempt_void(errno, "unmount %s", mountpoint) : o;
+}

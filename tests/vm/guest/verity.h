@@ -30,3 +30,15 @@ struct outcome linear_open(const char *name, const char *device, char ret_path[3
 
 /* Removes a device-mapper device that nobody uses any more. */
 int dm_remove(const char *name);
+
+/* One attempt with an image file that has its geometry beside it (IMAGE with suffix .verity in place of
+ * .img): opens it through a loop device, with the signature or NULL, and closes it again. */
+struct outcome try_verity(const char *image, const char *signature);
+
+/* The same, and mounts it as EROFS on mountpoint and runs NAME there. options of the mount may be NULL. */
+struct outcome try_verity_run(const char *image, const char *signature, const char *mountpoint,
+                              const char *options, const char *name, int status);
+
+/* Mounts source read-only on mountpoint, runs NAME there, unmounts. */
+struct outcome try_mount_run(const char *source, const char *mountpoint, const char *type,
+                             const char *options, const char *name, int status);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The payload of the test variant: what root tries in the booted image, from a disk signed for tests. Every
+ * refusal names the layer that refused; tests/vm/bare shows the same attempts against the kernel's layers
+ * alone, and that they are sound where nothing stops them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "tests/vm/guest/attempts.h"
+#include "tests/vm/guest/tap.h"
+#include "tests/vm/guest/verity.h"
+
+#define PAYLOAD "/run/holdfast/payload"
+#define HELPER PAYLOAD "/helper"
+#define LAYER PAYLOAD "/images/layer.img"
+#define LD_SO "/usr/lib64/ld-linux-x86-64.so.2"
+#define SCRATCH "/tmp/attempts" /* on the image's own /tmp */
+#define OWN SCRATCH "/own"      /* a tmpfs that root mounts itself, without noexec */
+#define MOUNTPOINT SCRATCH "/mnt"
+#define INITRAMFS "/proc/2/root" /* kernel threads still have the initramfs as their root */
+
+static struct tap tap;
+
+/* What the image allows, so that the denials below are not those of a machine where nothing works. */
+
+static struct outcome run_signed(void)
+{
+        return try_exec(HELPER, HELPER_RAN);
+}
+
+static struct outcome run_signed_fd(void)
+{
+        return try_exec_fd(HELPER, HELPER_RAN);
+}
+
+static struct outcome run_signed_script(void)
+{
+        return try_exec(PAYLOAD "/script", HELPER_RAN);
+}
+
+static struct outcome ld_so_signed(void)
+{
+        return try_ld_so(LD_SO, NULL, PAYLOAD "/dynamic");
+}
+
+static struct outcome preload_signed(void)
+{
+        return try_ld_preload(LD_SO, NULL, PAYLOAD "/dynamic", PAYLOAD "/preload.so");
+}
+
+static struct outcome mmap_exec_signed(void)
+{
+        return try_mmap_exec(HELPER);
+}
+
+static struct outcome verity_signed(void)
+{
+        return try_verity(LAYER, PAYLOAD "/images/layer.p7s");
+}
+
+static struct outcome write_scratch(void)
+{
+        int r = copy_file(HELPER, SCRATCH "/written", 0755);
+        (void)unlink(SCRATCH "/written");
+        return r < 0 ? attempt_refused(r, "write " SCRATCH) : attempt_worked();
+}
+
+static const struct tap_row allowed[] = {
+        {"program of the signed disk runs", run_signed, NULL, 0},
+        {"descriptor of a signed program runs", run_signed_fd, NULL, 0},
+        {"script of the signed disk runs", run_signed_script, NULL, 0},
+        {"ld.so runs a signed program", ld_so_signed, NULL, 0},
+        {"LD_PRELOAD of a signed library", preload_signed, NULL, 0},
+        {"mmap RX of a signed file", mmap_exec_signed, NULL, 0},
+        {"/proc/self/mem writes data", try_proc_mem_data, NULL, 0},
+        {"a file is written to /tmp", write_scratch, NULL, 0},
+        {"layer with its signature is opened", verity_signed, NULL, 0},
+};
+
+/* Files that root wrote */
+
+static struct outcome copy_tmp(void)
+{
+        return try_exec_copy(HELPER, SCRATCH, HELPER_RAN);
+}
+
+static struct outcome copy_own_tmpfs(void)
+{
+        return try_exec_copy(HELPER, OWN, HELPER_RAN);
+}
+
+static struct outcome copy_var(void)
+{
+        return try_exec_copy(HELPER, "/var", HELPER_RAN);
+}
+
+static struct outcome copy_run(void)
+{
+        return try_exec_copy(HELPER, "/run", HELPER_RAN);
+}
+
+static struct outcome copy_shm(void)
+{
+        return try_exec_copy(HELPER, "/dev/shm", HELPER_RAN);
+}
+
+static struct outcome exec_memfd(void)
+{
+        return try_exec_memfd(HELPER, HELPER_RAN);
+}
+
+static struct outcome script_tmp(void)
+{
+        return try_exec_script(HELPER, OWN);
+}
+
+static struct outcome ld_so_written(void)
+{
+        int r = copy_file(PAYLOAD "/dynamic", OWN "/dynamic", 0755);
+        return r < 0 ? attempt_void(r, "copy dynamic") : try_ld_so(LD_SO, NULL, OWN "/dynamic");
+}
+
+static struct outcome preload_written(void)
+{
+        int r = copy_file(PAYLOAD "/preload.so", OWN "/preload.so", 0755);
+        return r < 0 ? attempt_void(r, "copy preload.so")
+                     : try_ld_preload(LD_SO, NULL, PAYLOAD "/dynamic", OWN "/preload.so");
+}
+
+static struct outcome mmap_exec_written(void)
+{
+        int r = copy_file(HELPER, OWN "/mapped", 0755);
+        return r < 0 ? attempt_void(r, "copy helper") : try_mmap_exec(OWN "/mapped");
+}
+
+static struct outcome mprotect_exec_written(void)
+{
+        int r = copy_file(HELPER, OWN "/mapped", 0755);
+        return r < 0 ? attempt_void(r, "copy helper") : try_mprotect_exec(OWN "/mapped");
+}
+
+static struct outcome overlay_new(void)
+{
+        return try_overlay(PAYLOAD, SCRATCH "/overlay", NULL, "helper", OVERLAY_RUN_NEW);
+}
+
+static struct outcome overlay_copied_up(void)
+{
+        return try_overlay(PAYLOAD, SCRATCH "/overlay", NULL, "helper", OVERLAY_RUN_COPIED_UP);
+}
+
+static struct outcome overlay_metacopy(void)
+{
+        return try_overlay(PAYLOAD, SCRATCH "/overlay", "metacopy=on", "helper", OVERLAY_SETUID);
+}
+
+static struct outcome write_initramfs(void)
+{
+        int r = copy_file(HELPER, INITRAMFS "/attempt", 0755);
+        if (r < 0)
+                return attempt_refused(r, "write the initramfs");
+        struct outcome o = try_exec(INITRAMFS "/attempt", HELPER_RAN);
+        (void)unlink(INITRAMFS "/attempt");
+        return o;
+}
+
+static const struct tap_row written[] = {
+        {"copy of a program on /tmp", copy_tmp, "mount option|SELinux|IPE", EACCES},
+        {"copy of a program on a tmpfs of one's own", copy_own_tmpfs, "SELinux|IPE", EACCES},
+        {"copy of a program on /var", copy_var, "mount option|SELinux|IPE", EACCES},
+        {"copy of a program on /run", copy_run, "mount option|SELinux|IPE", EACCES},
+        {"copy of a program on /dev/shm", copy_shm, "mount option|SELinux|IPE", EACCES},
+        {"program in a memfd", exec_memfd, "SELinux|IPE", EACCES},
+        {"script that was written, by name", script_tmp, "SELinux|IPE", EACCES},
+        {"ld.so with a program that was written", ld_so_written, "SELinux|IPE", EACCES},
+        {"LD_PRELOAD of a library that was written", preload_written, "SELinux|IPE", EACCES},
+        {"mmap RX of a file that was written", mmap_exec_written, "SELinux|IPE", EACCES},
+        {"mprotect RX of a file that was written", mprotect_exec_written, "SELinux|IPE", EACCES},
+        {"program new in an overlay", overlay_new, "SELinux|IPE", EACCES},
+        {"program copied up in an overlay", overlay_copied_up, "SELinux|IPE", EACCES},
+        {"setuid by metacopy in an overlay", overlay_metacopy, "SELinux|IPE", EACCES},
+        {"program written to the old initramfs", write_initramfs, "SELinux|IPE", EACCES},
+};
+
+/* Memory */
+
+static struct outcome rx_to_rwx(void)
+{
+        return try_rx_to_rwx(HELPER);
+}
+
+static struct outcome private_write_then_rx(void)
+{
+        return try_private_write_then_rx(HELPER);
+}
+
+static const struct tap_row memory[] = {
+        {"anonymous RWX memory", try_anonymous_rwx, "SELinux|IPE", EACCES},
+        {"anonymous RW memory made RX", try_anonymous_rw_then_rx, "SELinux|IPE", EACCES},
+        {"RX mapping of a signed file made RWX", rx_to_rwx, "SELinux", EACCES},
+        {"private mapping written, then RX", private_write_then_rx, "SELinux", EACCES},
+        {"/proc/self/mem into text", try_proc_mem_text, "proc_mem.force_override|SELinux", EIO},
+        {"ptrace POKE into text", try_ptrace_poke_text, "Yama|SELinux", EPERM},
+        {"/dev/mem", try_memory_device, "SELinux|lockdown", EPERM},
+};
+
+/* Layers */
+
+static struct outcome verity_missing(void)
+{
+        return try_verity(LAYER, NULL);
+}
+
+static struct outcome verity_foreign(void)
+{
+        return try_verity(LAYER, PAYLOAD "/images/layer.foreign.p7s");
+}
+
+static struct outcome verity_flipped(void)
+{
+        return try_verity(LAYER, PAYLOAD "/images/layer.flipped.p7s");
+}
+
+static struct outcome verity_other(void)
+{
+        return try_verity(LAYER, PAYLOAD "/images/other.p7s");
+}
+
+/* The kernel takes any key of db: what stops this one is that only osguard and groupd, who look at the
+ * purpose, may mount what is executable. */
+static struct outcome verity_other_purpose(void)
+{
+        return try_verity_run(LAYER, PAYLOAD "/images/layer.manifest.p7s", MOUNTPOINT, NULL, "helper",
+                              HELPER_RAN);
+}
+
+static struct outcome second_device(void)
+{
+        char blob[32], options[64];
+
+        _cleanup_close_ int loop = loop_attach(PAYLOAD "/images/multi.evil", blob);
+        if (loop < 0)
+                return attempt_refused(loop, "loop device");
+        (void)snprintf(options, sizeof(options), "device=%s", blob);
+        return try_verity_run(PAYLOAD "/images/multi.img", PAYLOAD "/images/multi.p7s", MOUNTPOINT, options,
+                              "helper", STRANGER_RAN);
+}
+
+static struct outcome fuseblk(void)
+{
+        struct verity_geometry g;
+        char device[32], dm[32];
+
+        int r = verity_read_geometry(PAYLOAD "/images/layer.verity", &g);
+        if (r < 0)
+                return attempt_void(r, "geometry");
+        _cleanup_close_ int loop = loop_attach(LAYER, device);
+        if (loop < 0)
+                return attempt_void(loop, "loop device");
+        struct outcome o = verity_open("fuseblk", device, &g, PAYLOAD "/images/layer.p7s", dm);
+        if (o.verdict != ATTEMPT_WORKED)
+                return attempt_void(o.error, "open signed device");
+        o = try_fuseblk(dm, PAYLOAD "/stranger", MOUNTPOINT, STRANGER_RAN);
+        r = dm_remove("fuseblk");
+        return r < 0 ? attempt_void(r, "remove device") : o;
+}
+
+static const struct tap_row layers[] = {
+        {"layer without signature", verity_missing, "dm-verity", 0},
+        {"layer signed by a foreign key", verity_foreign, "dm-verity", 0},
+        {"layer with one bit flipped in its signature", verity_flipped, "dm-verity", 0},
+        {"layer with another layer's signature", verity_other, "dm-verity", 0},
+        {"program on a layer signed by our key of another purpose", verity_other_purpose, "SELinux", EACCES},
+        {"EROFS with a second, changed device", second_device, "SELinux", EACCES},
+        {"fuseblk over a signed device", fuseblk, "SELinux", EACCES},
+};
+
+/* The kernel and its policies */
+
+static struct outcome module_signed(void)
+{
+        return try_finit_module(PAYLOAD "/dummy.ko", "dummy");
+}
+
+static struct outcome module_buffer(void)
+{
+        return try_init_module(PAYLOAD "/dummy.ko", "dummy");
+}
+
+static struct outcome kexec_file(void)
+{
+        return try_kexec_file_load(HELPER);
+}
+
+static struct outcome ipe_load_unsigned(void)
+{
+        return try_ipe_load_policy(PAYLOAD "/policy/unsigned.pol", "holdfast_unsigned");
+}
+
+static struct outcome ipe_load_signed(void)
+{
+        return try_ipe_load_policy(PAYLOAD "/policy/holdfast_purpose.p7b", "holdfast_purpose");
+}
+
+static struct outcome ipe_delete(void)
+{
+        return try_ipe_delete("holdfast_host");
+}
+
+static struct outcome ima_policy(void)
+{
+        return try_ima_policy("dont_measure func=CRITICAL_DATA\n");
+}
+
+static struct outcome core_pattern(void)
+{
+        return try_core_pattern(HELPER, SCRATCH "/core-answer");
+}
+
+static const struct tap_row kernel[] = {
+        {"stock module from the signed disk", module_signed, "SELinux|IPE|modules_disabled", EPERM},
+        {"stock module from a buffer", module_buffer, "SELinux|IPE|modules_disabled", EPERM},
+        {"kexec_load", try_kexec_load, "kexec_load_disabled|lockdown", EPERM},
+        {"kexec_file_load", kexec_file, "kexec_load_disabled|IPE", EPERM},
+        {"IPE turned off", try_ipe_off, "SELinux", EACCES},
+        {"IPE's descriptor kept open across the loss of the capability", try_ipe_leaked_descriptor, "SELinux",
+         EACCES},
+        {"IPE policy without signature", ipe_load_unsigned, "SELinux", EACCES},
+        {"another IPE policy, signed by our own key", ipe_load_signed, "SELinux", EACCES},
+        {"IPE's policy deleted", ipe_delete, "SELinux", EACCES},
+        {"SELinux turned off", try_selinux_off, "SELinux", EACCES},
+        {"SELinux policy loaded again", try_selinux_load_policy, "SELinux", EACCES},
+        {"IMA's policy written", ima_policy, "SELinux|IMA", ENOENT},
+        {"usermode helper by core_pattern", core_pattern, "SELinux", EACCES},
+        {"user namespace", try_user_namespace, "SELinux", EACCES},
+};
+
+static void check_bounding_set(void)
+{
+        tap_check(&tap, prctl(PR_CAPBSET_READ, CAP_MAC_ADMIN, 0, 0, 0) == 0,
+                  "kernel: CAP_MAC_ADMIN is not in the bounding set", NULL);
+}
+
+static int prepare(void)
+{
+        for (const char *const *d = (const char *const[]){SCRATCH, OWN, MOUNTPOINT, NULL}; *d; d++)
+                if (mkdir(*d, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+        if (mount("attempts", OWN, "tmpfs", 0, "size=64m") < 0)
+                return -errno;
+        /* Every record is wanted, also in a burst. */
+        return write_text("/proc/sys/kernel/printk_ratelimit", "0");
+}
+
+int main(void)
+{
+        FILE *out = tap_open_port("io.holdfast.payload");
+
+        tap_start(&tap, out ? out : stdout);
+        int r = prepare();
+        if (r < 0) {
+                fprintf(tap.out, "Bail out! prepare " SCRATCH ": %s\n", strerror(-r));
+                return 1;
+        }
+        tap_rows(&tap, "allowed", allowed, ELEMENTSOF(allowed));
+        tap_rows(&tap, "written files", written, ELEMENTSOF(written));
+        tap_rows(&tap, "memory", memory, ELEMENTSOF(memory));
+        tap_rows(&tap, "layers", layers, ELEMENTSOF(layers));
+        tap_rows(&tap, "kernel", kernel, ELEMENTSOF(kernel));
+        check_bounding_set();
+        (void)umount2(OWN, MNT_DETACH);
+        return tap_finish(&tap);
+}
