@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The group file: the YAML or JSON that `az container create --file` takes
+ * (Microsoft.ContainerInstance/containerGroups). Unknown properties are errors that name line, column and the
+ * nearest known name; Azure's that are not carried out here are errors too. apiVersion, location and type are
+ * read and mean nothing. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "runtime/group/machine.h"
+
+#define DEFINITION_NAME_MAX 63   /* characters of a group's or a container's name */
+#define DEFINITION_PORTS_MAX 5   /* ports of the group's address */
+#define DEFINITION_LIST_MAX 1024 /* arguments, variables, ports of one container */
+
+struct definition_variable {
+        char *name, *value;
+};
+
+struct definition_port {
+        uint16_t port;
+        bool udp;
+};
+
+struct definition_container {
+        char *name;
+        char *image;
+        char **command; /* NULL-terminated; NULL where the image says */
+        struct definition_port *ports;
+        size_t n_ports;
+        struct definition_variable *environment;
+        size_t n_environment;
+        uint64_t cpu_request, cpu_limit;       /* thousandths of a processor */
+        uint64_t memory_request, memory_limit; /* bytes */
+};
+
+struct definition {
+        char *name;
+        enum restart_policy policy;
+        struct definition_container *containers;
+        size_t n_containers;
+        bool has_address; /* ipAddress is there; the group gets an address in any case */
+        bool has_ip;
+        struct in_addr ip;
+        struct definition_port ports[DEFINITION_PORTS_MAX];
+        size_t n_ports;
+};
+
+/* From the text of a file; `name` stands in front of messages. */
+int definition_parse(const char *name, const char *text, size_t size, struct definition **ret,
+                     struct error *e);
+
+/* From the JSON that definition_to_json() made, or a client wrote. */
+int definition_from_json(sd_json_variant *v, struct definition **ret, struct error *e);
+
+/* The canonical JSON: every value explicit. */
+int definition_to_json(const struct definition *d, sd_json_variant **ret);
+
+struct definition *definition_free(struct definition *d);
+DEFINE_CLEANUP(struct definition *, definition_free)
+
+/* 1 to 63 of a-z, 0-9 and "-", which neither begins nor ends it. */
+bool definition_name_valid(const char *name);
