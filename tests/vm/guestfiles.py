@@ -17,6 +17,7 @@ KEYS = BUILD / "keys"
 KERNEL = BUILD / "kernel"
 BLOCK = 4096
 SALT = "00" * 32
+UUID = "00000000-0000-4000-8000-000000000001"
 
 
 def run(*argv, stdin=None):
@@ -107,7 +108,7 @@ class Initramfs:
 
 
 def erofs(tree, out, *options):
-    run("mkfs.erofs", "--quiet", "-T0", "--all-root", "-b", BLOCK, "-Enoinline_data", *options, out, tree)
+    run("mkfs.erofs", "--quiet", "-T0", "-U", UUID, "--all-root", "-b", BLOCK, "-Enoinline_data", *options, out, tree)
 
 
 def verity_format(image):
@@ -117,7 +118,7 @@ def verity_format(image):
     if size % BLOCK:
         raise RuntimeError(f"{image}: whole blocks of {BLOCK} bytes expected, found {size}")
     said = run("veritysetup", "format", "--hash-offset", size, "--data-blocks", size // BLOCK, "--salt", SALT,
-               "--uuid", "00000000-0000-4000-8000-000000000001", image, image).decode()
+               "--uuid", UUID, image, image).decode()
     root_hash = re.search(r"Root hash:\s*([0-9a-f]{64})", said).group(1)
     image.with_suffix(".verity").write_text(f"{size // BLOCK} {size // BLOCK + 1} {root_hash} {SALT}\n")
     return root_hash
