@@ -200,6 +200,7 @@ struct outcome try_memory_device(void)
 
 static struct outcome user_namespace(const void *arg)
 {
+        (void)arg;
         return unshare(CLONE_NEWUSER) < 0 ? attempt_refused(errno, "unshare") : attempt_worked();
 }
 
@@ -219,7 +220,7 @@ static struct outcome judge_core_answer(const char *answer)
                 text = NULL;
                 if (read_file(AT_FDCWD, answer, 256, &text, NULL, NULL) == 0 && strchr(text, '\n'))
                         break;
-                (void)nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+                (void)nanosleep(&(struct timespec){.tv_nsec = 10L * 1000 * 1000}, NULL);
         }
         if (!text || sscanf(text, "CapEff: %llx", &mask) != 1)
                 return attempt_refused(EACCES, "usermode helper left no %s", answer);

@@ -59,6 +59,7 @@ struct outcome try_mprotect_exec(const char *path)
 
 static struct outcome anonymous_rwx(const void *arg)
 {
+        (void)arg;
         void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
                 return attempt_refused(errno, "mmap anonymous RWX");
@@ -73,6 +74,7 @@ struct outcome try_anonymous_rwx(void)
 
 static struct outcome anonymous_rw_then_rx(const void *arg)
 {
+        (void)arg;
         void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
                 return attempt_void(errno, "mmap anonymous RW");
@@ -147,6 +149,7 @@ struct outcome try_proc_mem_data(void)
 
 static struct outcome proc_mem_text(const void *arg)
 {
+        (void)arg;
         struct outcome o = write_own_memory((void *)patch_me_pointer, code, sizeof(code));
         return o.verdict == ATTEMPT_WORKED ? call(patch_me_pointer, "/proc/self/mem") : o;
 }

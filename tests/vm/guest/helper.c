@@ -4,16 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv)
+static int write_capabilities(const char *path)
 {
         char line[256];
+        FILE *status = fopen("/proc/self/status", "re");
+        if (!status)
+                return 1;
+        FILE *out = fopen(path, "we");
+        while (out && fgets(line, sizeof(line), status))
+                if (strncmp(line, "CapEff:", 7) == 0)
+                        (void)fputs(line, out);
+        (void)fclose(status);
+        return !out || fclose(out) != 0;
+}
 
-        if (argc == 3 && strcmp(argv[1], "--core") == 0) {
-                FILE *status = fopen("/proc/self/status", "re"), *out = fopen(argv[2], "we");
-                while (status && out && fgets(line, sizeof(line), status))
-                        if (strncmp(line, "CapEff:", 7) == 0)
-                                fputs(line, out);
-                return !out || fclose(out) != 0;
-        }
+int main(int argc, char **argv)
+{
+        if (argc == 3 && strcmp(argv[1], "--core") == 0)
+                return write_capabilities(argv[2]);
         return ANSWER;
 }

@@ -130,7 +130,7 @@ static const char *find_record(struct tap *t, const char *layers, char ret[RECOR
                 if (n < 0) {
                         if (left <= 0)
                                 break;
-                        (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+                        (void)nanosleep(&(struct timespec){.tv_nsec = 20L * 1000 * 1000}, NULL);
                         left -= 20;
                         continue;
                 }

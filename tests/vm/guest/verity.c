@@ -98,7 +98,7 @@ static int wait_node(const char *path)
         for (unsigned i = 0; i < 200; i++) {
                 if (access(path, F_OK) == 0)
                         return 0;
-                (void)nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+                (void)nanosleep(&(struct timespec){.tv_nsec = 10L * 1000 * 1000}, NULL);
         }
         return -ENODEV;
 }

@@ -26,7 +26,7 @@ int main(void)
                 if (f)
                         (void)fclose(f);
                 (void)fflush(stdout);
-                (void)nanosleep(&(struct timespec){.tv_nsec = 200 * 1000 * 1000}, NULL);
+                (void)nanosleep(&(struct timespec){.tv_nsec = 200L * 1000 * 1000}, NULL);
         }
         (void)reboot(RB_POWER_OFF);
         return 1;
