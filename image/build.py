@@ -24,6 +24,7 @@ VARIANTS = ("prod", "dev", "test")
 PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
 SECURITY_VERSION = 1
 ESP_MIB = 192  # three UKIs of today's size and room to grow
+CMDLINE = TOP / "image/cmdline"
 STUB = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 SEED = "9e2a7d0c-6f0b-4a39-8f1e-5b8f3b1f0d11"  # of everything that would otherwise be random in a disk
 
@@ -216,7 +217,7 @@ def make_initrd():
         install(KEYS / f"{purpose}.pem", root / f"etc/holdfast/trust/{purpose}.pem")
     install(OUT / "ipe-boot.p7b", root / "etc/holdfast/ipe-boot.p7b")
     install(BUILD / "release/selinux/policy.33", root / "etc/holdfast/selinux.policy")
-    install(BUILD / "release/selinux/file_contexts", root / "etc/holdfast/selinux.file_contexts")
+    install(BUILD / "release/selinux/boot_contexts", root / "etc/holdfast/selinux.contexts")
     for name in ("proc", "sys", "dev", "run", "sysroot"):
         (root / name).mkdir(exist_ok=True)
     names = stage_modules(root, kernel_release())
@@ -230,7 +231,7 @@ def image_json(variant):
     root = json.loads((OUT / "root.json").read_text())
     return {
         "version": 1, "name": "holdfast", "variant": variant, "security_version": SECURITY_VERSION,
-        "cmdline": (TOP / "image/cmdline").read_text().strip(),
+        "cmdline": CMDLINE.read_text().strip(),
         "root": {
             "partition_uuid": root["data_partition"], "verity_partition_uuid": root["hash_partition"],
             "signature_partition_uuid": root["signature_partition"], "root_hash": root["root_hash"],
@@ -252,7 +253,7 @@ def make_uki(variant):
     os_release = OUT / f"os-release-{variant}"
     os_release.write_text((BUILD / "tree/root/etc/os-release").read_text() + f"VARIANT_ID={variant}\n")
     run("ukify", "build", f"--linux={BUILD}/kernel/boot/vmlinuz-{release}", f"--initrd={OUT}/initrd.cpio.zst",
-        f"--initrd={OUT}/initrd-{variant}.cpio", f"--cmdline=@{TOP}/image/cmdline", f"--os-release=@{os_release}",
+        f"--initrd={OUT}/initrd-{variant}.cpio", f"--cmdline=@{CMDLINE}", f"--os-release=@{os_release}",
         f"--uname={release}", f"--stub={STUB}", "--signtool=systemd-sbsign", "--no-sign-kernel",
         f"--secureboot-private-key={KEYS}/boot.key", f"--secureboot-certificate={KEYS}/boot.pem", f"--output={OUT}/uki-{variant}.efi.new")
     (OUT / f"uki-{variant}.efi.new").replace(OUT / f"uki-{variant}.efi")
@@ -339,7 +340,7 @@ def build(options):
             raise TreeError(f"image/{script} failed")
     steps = Steps(OUT / "steps.json")
     certificates = [KEYS / f"{p}.pem" for p in PURPOSES]
-    selinux = [BUILD / "release/selinux/policy.33", BUILD / "release/selinux/file_contexts"]
+    selinux = [BUILD / "release/selinux" / name for name in ("policy.33", "file_contexts", "boot_contexts")]
     programs = [BIN / pathlib.Path(p).name for p in read_list(TOP / "image/root/programs.list")]
     ipe = [OUT / "ipe-boot.p7b", OUT / "ipe-host.p7b"]
     steps.run("IPE policies", [TOP / "ipe-policy/policies", KEYS / "policy.pem"], ipe, sign_ipe_policies)
@@ -349,7 +350,7 @@ def build(options):
     steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/.release", *certificates, *ipe, *selinux],
               [OUT / "initrd.cpio.zst", OUT / "modules.json"], make_initrd)
     for variant in options.variants:
-        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", TOP / "image/cmdline", KEYS / "boot.pem", *ipe, *selinux],
+        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", CMDLINE, KEYS / "boot.pem", *ipe, *selinux],
                   [OUT / f"uki-{variant}.efi"], lambda v=variant: make_uki(v))
         steps.run(f"disk {variant}", [OUT / f"uki-{variant}.efi", *verity_outputs("root")], [OUT / f"disk-{variant}.raw"],
                   lambda v=variant: make_system_disk(v))

@@ -20,9 +20,16 @@ static const struct {
         const char *name;
         int (*run)(struct boot *b, struct error *e);
 } steps[] = {
-        {"surroundings", step_surroundings}, {"modules", step_modules},   {"tpm", step_tpm},
-        {"ipe-boot", step_ipe_boot},         {"root", step_root},         {"versions", step_versions},
-        {"selinux", step_selinux},           {"payload", step_payload},   {"ipe-host", step_ipe_host},
+        {"surroundings", step_surroundings},
+        {"modules", step_modules},
+        {"settings", step_settings},
+        {"tpm", step_tpm},
+        {"ipe-boot", step_ipe_boot},
+        {"root", step_root},
+        {"versions", step_versions},
+        {"selinux", step_selinux},
+        {"payload", step_payload},
+        {"ipe-host", step_ipe_host},
         {"lock", step_lock},
 };
 

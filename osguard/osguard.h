@@ -57,6 +57,7 @@ struct boot {
 /* The steps. Each is a source file of its name; DESIGN gives their order, boot.c holds it. */
 int step_surroundings(struct boot *b, struct error *e);
 int step_modules(struct boot *b, struct error *e);
+int step_settings(struct boot *b, struct error *e);
 int step_tpm(struct boot *b, struct error *e);
 int step_ipe_boot(struct boot *b, struct error *e);
 int step_root(struct boot *b, struct error *e);

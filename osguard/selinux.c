@@ -13,7 +13,7 @@
 #include "osguard/osguard.h"
 
 #define SELINUXFS "/sys/fs/selinux"
-#define FILE_CONTEXTS "/etc/holdfast/selinux.file_contexts"
+#define BOOT_CONTEXTS "/etc/holdfast/selinux.contexts"
 #define POLICY_MAX (16u * 1024 * 1024)
 
 static int load_policy(struct boot *b, struct error *e)
@@ -65,12 +65,12 @@ static int relabel_one(const char *path, const struct stat *st, int type, struct
 static int relabel(struct error *e)
 {
         static const char *const trees[] = {"/dev", "/run"};
-        struct selinux_opt options[] = {{.type = SELABEL_OPT_PATH, .value = FILE_CONTEXTS}};
+        struct selinux_opt options[] = {{.type = SELABEL_OPT_PATH, .value = BOOT_CONTEXTS}};
         int r = 0;
 
         labels = selabel_open(SELABEL_CTX_FILE, options, ELEMENTSOF(options));
         if (!labels)
-                return error_errno(e, -errno, FILE_CONTEXTS);
+                return error_errno(e, -errno, BOOT_CONTEXTS);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(trees); i++)
                 if (nftw(trees[i], relabel_one, 16, FTW_PHYS | FTW_MOUNT) != 0)
                         r = error_errno(e, -errno, "relabel %s", trees[i]);
