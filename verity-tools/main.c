@@ -7,8 +7,9 @@
 
 struct verity_options options;
 
-int exit_status(int r)
+int fail(int r, const struct error *e)
 {
+        log_failure(r, e);
         switch (r) {
         case -EBADMSG:
         case -EKEYREJECTED:
@@ -16,29 +17,63 @@ int exit_status(int r)
         case -EUCLEAN:
                 return EXIT_ANSWER_IS_NO;
         default:
-                return r < 0 ? EXIT_COULD_NOT_TRY : 0;
+                return EXIT_COULD_NOT_TRY;
         }
 }
 
+void show_progress(void *userdata, uint64_t done, uint64_t total)
+{
+        struct progress *p = userdata;
+
+        p->total = total;
+        progress_update(p, done);
+}
+
+static const struct arg_verb verbs[] = {
+        {"build", "TREE|TAR", 1, 1, "Build an EROFS image with its hash tree; prints the root hash",
+         verb_build},
+        {"image", "LAYOUT[:TAG]", 1, 1, "Convert the images of an OCI layout to signed EROFS layers",
+         verb_image},
+        {"sign", "FILE", 1, 1, "Verify an image against its root hash and sign that", verb_sign},
+        {"verify", "FILE", 1, 1, "Check every block, and the signature where one is given", verb_verify},
+        {"inspect", "FILE", 1, 1, "Show what the superblocks of an image say", verb_inspect},
+        {"open", "FILE NAME", 2, 2, "Make the read-only device /dev/mapper/NAME", verb_open},
+        {"close", "NAME", 1, 1, "Remove that device", verb_close},
+        {"keygen", "", 0, 0, "Make a key and its self-signed certificate for one purpose", verb_keygen},
+        {},
+};
+
+static const struct arg_option arguments[] = {
+        {"output", 'o', ARG_STRING, &options.output, "FILE", "what is written; replaced if it is there"},
+        {"hash-file", 0, ARG_STRING, &options.hash_file, "FILE",
+         "superblock and tree in a file of their own"},
+        {"file-contexts", 0, ARG_STRING, &options.file_contexts, "FILE", "build: SELinux labels for a tree"},
+        {"allow-setuid", 0, ARG_FLAG, &options.allow_setuid, NULL,
+         "build, image: let setuid files and file capabilities in"},
+        {"root-hash", 0, ARG_STRING, &options.root_hash, "HEX", "sign, verify, open: the root hash expected"},
+        {"signature", 0, ARG_STRING, &options.signature, "FILE",
+         "verify, open: DER (verify: or signature partition)"},
+        {"trust", 0, ARG_STRING, &options.trust, "DIR", "verify: directory of trusted <purpose>.pem"},
+        {"format", 0, ARG_STRING, &options.format, "FORM",
+         "sign: der (default) or partition, as a disk image holds it"},
+        {"purpose", 0, ARG_STRING, &options.purpose, "PURPOSE",
+         "boot, rootfs, layer (default), policy, manifest or test; keygen: also none"},
+        {"key", 0, ARG_STRING, &options.key, "FILE|URI", "private key"},
+        {"certificate", 0, ARG_STRING, &options.certificate, "FILE", "its certificate"},
+        {"manifest-key", 0, ARG_STRING, &options.manifest_key, "FILE|URI",
+         "image: private key for manifests"},
+        {"manifest-certificate", 0, ARG_STRING, &options.manifest_certificate, "FILE",
+         "image: its certificate"},
+        {"common-name", 0, ARG_STRING, &options.common_name, "NAME", "keygen: subject of the certificate"},
+        {"algorithm", 0, ARG_STRING, &options.algorithm, "NAME",
+         "keygen: rsa2048 (default), rsa4096 or p256"},
+        {"deferred", 0, ARG_FLAG, &options.deferred, NULL, "close: a busy device goes with its last user"},
+        {"json", 0, ARG_JSON, &options.json, "MODE", "off, short or pretty"},
+        {},
+};
+
 int main(int argc, char **argv)
 {
-        static const struct arg_verb verbs[] = {
-                {"keygen", "", 0, 0, "Make a key and its self-signed certificate for one purpose",
-                 verb_keygen},
-                {},
-        };
-        static const struct arg_option arguments[] = {
-                {"purpose", 0, ARG_STRING, &options.purpose, "PURPOSE",
-                 "boot, rootfs, layer, policy, manifest or test"},
-                {"key", 0, ARG_STRING, &options.key, "FILE|URI", "private key"},
-                {"certificate", 0, ARG_STRING, &options.certificate, "FILE", "its certificate"},
-                {"common-name", 0, ARG_STRING, &options.common_name, "NAME",
-                 "keygen: subject of the certificate"},
-                {"algorithm", 0, ARG_STRING, &options.algorithm, "NAME",
-                 "keygen: rsa2048 (default), rsa4096 or p256"},
-                {"json", 0, ARG_JSON, &options.json, "MODE", "off, short or pretty"},
-                {},
-        };
         static const struct arg_program program = {
                 "verity", "makes and checks EROFS images with dm-verity trees and signatures", verbs,
                 arguments};

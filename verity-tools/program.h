@@ -5,16 +5,29 @@
 #include <stdbool.h>
 
 #include "base/json.h"
+#include "base/progress.h"
 
 struct verity_options {
         enum json_mode json;
-        const char *purpose, *key, *certificate, *common_name, *algorithm;
+        const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
+                *algorithm;
+        const char *output, *hash_file, *file_contexts, *root_hash, *signature, *trust, *format;
+        bool allow_setuid, deferred;
 };
 
 extern struct verity_options options;
 
-/* The exit status for the errno of a failed verification or build: 1 where the answer is no, 2 where it could
- * not be tried. */
-int exit_status(int r);
+/* Prints the message and gives the exit status: 1 where the answer is no, 2 where it could not be tried. */
+int fail(int r, const struct error *e);
 
+/* A verity_progress_t that draws on a struct progress. */
+void show_progress(void *userdata, uint64_t done, uint64_t total);
+
+int verb_build(int argc, char **argv);
+int verb_image(int argc, char **argv);
+int verb_sign(int argc, char **argv);
+int verb_verify(int argc, char **argv);
+int verb_inspect(int argc, char **argv);
+int verb_open(int argc, char **argv);
+int verb_close(int argc, char **argv);
 int verb_keygen(int argc, char **argv);
