@@ -42,6 +42,9 @@ int step_lock(struct boot *b, struct error *e)
         r = event_log_append(b->log, "cap", "switch-root", strlen("switch-root"), e);
         if (r < 0)
                 return r;
+        /* The TSS opens its device without close-on-exec. */
+        b->log = event_log_free(b->log);
+        b->tpm = tpm_free(b->tpm);
         if (prctl(PR_CAPBSET_DROP, CAP_MAC_ADMIN, 0, 0, 0) < 0)
                 return error_errno(e, -errno, "CAP_MAC_ADMIN");
         return switch_root(e);

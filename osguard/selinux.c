@@ -4,8 +4,11 @@
 #include <ftw.h>
 #include <selinux/label.h>
 #include <selinux/selinux.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -78,11 +81,26 @@ static int relabel(struct error *e)
         return r;
 }
 
-static int mount_var(struct error *e)
+/* Both labelled by their mount: nothing that is written there may ever execute. */
+static int mount_writable(struct error *e)
 {
+        static const char *const directories[] = {"/var/lib", "/var/tmp"};
+
         if (mount("tmpfs", OSGUARD_SYSROOT "/var", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                   "mode=755,size=50%,rootcontext=system_u:object_r:var_t:s0") < 0)
                 return error_errno(e, -errno, "mount /var");
+        if (mount("tmpfs", OSGUARD_SYSROOT "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                  "mode=1777,size=10%,rootcontext=system_u:object_r:tmp_t:s0") < 0)
+                return error_errno(e, -errno, "mount /tmp");
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                char path[64];
+
+                (void)snprintf(path, sizeof(path), OSGUARD_SYSROOT "%s", directories[i]);
+                if (mkdir(path, 0755) < 0)
+                        return error_errno(e, -errno, "%s", directories[i]);
+        }
+        if (symlink("/run", OSGUARD_SYSROOT "/var/run") < 0)
+                return error_errno(e, -errno, "/var/run");
         return 0;
 }
 
@@ -94,6 +112,6 @@ int step_selinux(struct boot *b, struct error *e)
         if (r >= 0)
                 r = relabel(e);
         if (r >= 0)
-                r = mount_var(e);
+                r = mount_writable(e);
         return r;
 }

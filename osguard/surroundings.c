@@ -32,8 +32,23 @@ static const struct {
         {"securityfs", "/sys/kernel/security", NULL, NO},
 };
 
+/* The console that the kernel opened is a node of the initramfs, which will be gone. */
+static int open_console(struct error *e)
+{
+        _cleanup_close_ int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+        if (fd < 0)
+                return error_errno(e, -errno, "/dev/console");
+        for (int i = 0; i <= STDERR_FILENO; i++)
+                if (dup2(fd, i) < 0)
+                        return error_errno(e, -errno, "/dev/console");
+        return 0;
+}
+
 static int mount_api(struct error *e)
 {
+        int r;
+
         for (size_t i = 0; i < ELEMENTSOF(api_mounts); i++) {
                 if (mkdir(api_mounts[i].where, 0755) < 0 && errno != EEXIST)
                         return error_errno(e, -errno, "%s", api_mounts[i].where);
@@ -42,6 +57,9 @@ static int mount_api(struct error *e)
                           api_mounts[i].options) < 0 && errno != EBUSY)
                         return error_errno(e, -errno, "mount %s", api_mounts[i].where);
         }
+        r = open_console(e);
+        if (r < 0)
+                return r;
         if (mkdir("/run/holdfast", 0755) < 0)
                 return error_errno(e, -errno, "/run/holdfast");
         return 0;
