@@ -35,7 +35,7 @@ static const struct arg_verb verbs[] = {
         {"image", "LAYOUT[:TAG]", 1, 1, "Convert the images of an OCI layout to signed EROFS layers",
          verb_image},
         {"sign", "FILE", 1, 1, "Verify an image against its root hash and sign that", verb_sign},
-        {"verify", "FILE", 1, 1, "Check every block, and the signature where one is given", verb_verify},
+        {"verify", "FILE|LAYOUT", 1, 1, "Check every block, and the signatures of a layout or the one given", verb_verify},
         {"inspect", "FILE", 1, 1, "Show what the superblocks of an image say", verb_inspect},
         {"open", "FILE NAME", 2, 2, "Make the read-only device /dev/mapper/NAME", verb_open},
         {"close", "NAME", 1, 1, "Remove that device", verb_close},

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/hex.h"
@@ -192,23 +193,89 @@ static int print_verified(const char *path, const struct verity_geometry *g)
         return r < 0 ? r : json_print(v, options.json);
 }
 
-int verb_verify(int argc, char **argv)
+static int verify_file(const char *path, struct error *e)
 {
         _cleanup_(image_done) struct image i = {.data_fd = -EBADF, .own_hash_fd = -EBADF};
         struct verity_geometry g = {};
-        struct error e = {};
         int r;
 
-        r = image_open(argv[0], &i, &e);
-        if (r >= 0) {
-                r = verify_content(&i, &g, &e);
+        r = image_open(path, &i, e);
+        if (r < 0)
+                return r;
+        r = verify_content(&i, &g, e);
+        if (r < 0)
+                return error_prefix(e, r, "%s", path);
+        r = verify_signature(&g, e);
+        return r < 0 ? r : print_verified(path, &g);
+}
+
+/* Signatures as the machine checks them, and every block of every layer, which the machine does only as it reads them. */
+static int verify_store_image(const struct store *store, const struct trust_store *trust, const char *name, struct error *e)
+{
+        _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
+        struct progress progress;
+        int r;
+
+        r = store_find_image(store, name, trust, &image, e);
+        for (size_t i = 0; r >= 0 && i < image->n_layers; i++) {
+                _cleanup_close_ int fd = -EBADF;
+                struct erofs_info info = {};
+
+                r = store_open_layer(store, &image->layers[i], &fd, e);
+                if (r >= 0)
+                        r = erofs_check(fd, &info, e);
                 if (r < 0)
-                        (void)error_prefix(&e, r, "%s", argv[0]);
+                        break;
+                progress_start(&progress, image->layers[i].digest, 0);
+                r = verity_tree_verify(fd, fd, &image->layers[i].geometry, show_progress, &progress, e);
+                progress_end(&progress);
+                if (r < 0)
+                        (void)error_prefix(e, r, "image %s: layer %s", name, image->layers[i].digest);
         }
+        if (r >= 0 && options.json == JSON_OFF && printf("%s: %s\n", name, image->digest) < 0)
+                r = -EIO;
+        return r;
+}
+
+static int verify_store(const char *path, struct error *e)
+{
+        _cleanup_(trust_store_free_ptr) struct trust_store *trust = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        _cleanup_(store_free_ptr) struct store *store = NULL;
+        const char *const *names;
+        size_t n;
+        int r;
+
+        if (!options.trust)
+                return error_set(e, -EINVAL, "--trust=DIR expected for an OCI layout, found none");
+        r = trust_store_open(AT_FDCWD, options.trust, &trust, e);
         if (r >= 0)
-                r = verify_signature(&g, &e);
-        if (r >= 0)
-                r = print_verified(argv[0], &g);
+                r = store_open(AT_FDCWD, path, &store, e);
+        if (r < 0)
+                return r;
+        names = store_list(store, &n);
+        for (size_t i = 0; i < n; i++) {
+                r = verify_store_image(store, trust, names[i], e);
+                if (r >= 0)
+                        r = sd_json_variant_append_arrayb(&v, SD_JSON_BUILD_STRING(names[i]));
+                if (r < 0)
+                        return error_prefix(e, r, "%s", path);
+        }
+        if (n == 0)
+                return error_set(e, -ENOENT, "%s: at least one image expected, found none", path);
+        return options.json == JSON_OFF ? 0 : json_print(v, options.json);
+}
+
+int verb_verify(int argc, char **argv)
+{
+        struct error e = {};
+        struct stat st;
+        int r;
+
+        if (stat(argv[0], &st) < 0)
+                r = error_errno(&e, -errno, "%s", argv[0]);
+        else
+                r = S_ISDIR(st.st_mode) ? verify_store(argv[0], &e) : verify_file(argv[0], &e);
         return r < 0 ? fail(r, &e) : 0;
 }
 
