@@ -147,6 +147,10 @@ static int check_algorithms(CMS_SignerInfo *si, EVP_PKEY *key, const EVP_MD **re
         char found[80];
 
         CMS_SignerInfo_get0_algs(si, NULL, NULL, &digest_alg, &signature_alg);
+        if ((digest_alg->parameter && digest_alg->parameter->type != V_ASN1_NULL) ||
+            (signature_alg->parameter && signature_alg->parameter->type != V_ASN1_NULL))
+                return error_set(e, -EBADMSG,
+                                 "signature: algorithms without parameters expected, found some");
         digest = OBJ_obj2nid(digest_alg->algorithm);
         signature = OBJ_obj2nid(signature_alg->algorithm);
         if (digest != NID_sha256 && digest != NID_sha384 && digest != NID_sha512) {
@@ -171,6 +175,27 @@ static int check_algorithms(CMS_SignerInfo *si, EVP_PKEY *key, const EVP_MD **re
         return *ret ? 0 : -EBADMSG;
 }
 
+/* Names are compared byte for byte, as the kernel does; OpenSSL alone would take another spelling for the
+ * same. */
+static bool same_name(const X509_NAME *a, const X509_NAME *b)
+{
+        const unsigned char *p, *q;
+        size_t n, m;
+
+        return X509_NAME_get0_der(a, &p, &n) == 1 && X509_NAME_get0_der(b, &q, &m) == 1 && n == m &&
+               memcmp(p, q, n) == 0;
+}
+
+static bool is_signer(CMS_SignerInfo *si, X509 *certificate)
+{
+        X509_NAME *issuer = NULL;
+
+        if (CMS_SignerInfo_cert_cmp(si, certificate) != 0 ||
+            CMS_SignerInfo_get0_signer_id(si, NULL, &issuer, NULL) != 1)
+                return false;
+        return !issuer || same_name(issuer, X509_get_issuer_name(certificate));
+}
+
 /* The trusted certificate that the signer names. One copied into the signature plays no part. */
 static int find_signer(const struct trust_store *s, enum trust_purpose purpose, CMS_SignerInfo *si,
                        X509 **ret, struct error *e)
@@ -179,7 +204,7 @@ static int find_signer(const struct trust_store *s, enum trust_purpose purpose, 
 
         for (enum trust_purpose p = 0; p < TRUST_PURPOSES; p++) {
                 for (size_t i = 0; i < s->certificates[p].n; i++) {
-                        if (CMS_SignerInfo_cert_cmp(si, s->certificates[p].items[i]) != 0)
+                        if (!is_signer(si, s->certificates[p].items[i]))
                                 continue;
                         if (p != purpose)
                                 return error_set(e, -EKEYREJECTED,
