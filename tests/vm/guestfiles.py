@@ -186,6 +186,16 @@ def make_policies(out, root_hash):
     (out / "unsigned.pol").write_text(text("holdfast_unsigned"))
 
 
+def without_pe_signature(program):
+    """The PE program without its certificate table: a kernel checks one signature alone."""
+    data = bytearray(program)
+    optional = int.from_bytes(data[0x3c:0x40], "little") + 24
+    directory = optional + 112 + 4 * 8  # PE32+: the fifth data directory
+    start = int.from_bytes(data[directory:directory + 4], "little")
+    data[directory:directory + 8] = bytes(8)
+    return bytes(data[:start] if start else data)
+
+
 def clean_directory(path):
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)

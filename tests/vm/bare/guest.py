@@ -44,22 +44,12 @@ def make_images(work):
     return out, root_hash
 
 
-def without_pe_signature(program):
-    """The PE program without its certificate table: a kernel checks one signature alone."""
-    data = bytearray(program)
-    optional = int.from_bytes(data[0x3c:0x40], "little") + 24
-    directory = optional + 112 + 4 * 8  # PE32+: the fifth data directory
-    start = int.from_bytes(data[directory:directory + 4], "little")
-    data[directory:directory + 8] = bytes(8)
-    return bytes(data[:start] if start else data)
-
-
 def make_plain_disk(work):
     """An EROFS without any signature, with kernels for kexec: one that db vouches for and one that it does not."""
     tree = build.clean_directory(work / "plain")
     shutil.copy(build.programs() / "helper", tree)
     kernel = work / "vmlinuz"
-    kernel.write_bytes(without_pe_signature(build.kernel_image().read_bytes()))
+    kernel.write_bytes(build.without_pe_signature(build.kernel_image().read_bytes()))
     for key, name in (("boot", "vmlinuz"), ("foreign", "vmlinuz.foreign")):
         build.run("/usr/lib/systemd/systemd-sbsign", "sign", "--private-key", build.KEYS / f"{key}.key", "--certificate",
                   build.KEYS / f"{key}.pem", "--output", tree / name, kernel)

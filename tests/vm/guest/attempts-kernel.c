@@ -229,7 +229,7 @@ static struct outcome judge_core_answer(const char *answer)
 
 static struct outcome crash_and_wait(const char *answer)
 {
-        pid_t pid = fork();
+        pid_t pid = attempt_fork();
 
         if (pid < 0)
                 return attempt_void(errno, "fork");
@@ -245,6 +245,8 @@ struct outcome try_core_pattern(const char *program, const char *answer)
         _cleanup_free_ char *before = NULL;
         char pattern[128];
 
+        if (access(node, W_OK) < 0)
+                return attempt_refused(errno, "write core_pattern");
         int r = read_file(AT_FDCWD, node, sizeof(pattern), &before, NULL, NULL);
         if (r < 0)
                 return attempt_void(r, "read core_pattern");

@@ -174,7 +174,7 @@ static struct outcome poke_text(pid_t pid)
 struct outcome try_ptrace_poke_text(void)
 {
         int status;
-        pid_t pid = fork();
+        pid_t pid = attempt_fork();
 
         if (pid < 0)
                 return attempt_void(errno, "fork");

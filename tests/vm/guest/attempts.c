@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -76,6 +77,14 @@ int write_text(const char *path, const char *text)
         return write_kernel_file(path, text, strlen(text), NULL);
 }
 
+pid_t attempt_fork(void)
+{
+        pid_t pid = fork();
+        if (pid > 0)
+                tap_child(pid);
+        return pid;
+}
+
 struct outcome attempt_in_child(struct outcome (*f)(const void *arg), const void *arg)
 {
         struct outcome o;
@@ -83,7 +92,7 @@ struct outcome attempt_in_child(struct outcome (*f)(const void *arg), const void
 
         if (pipe2(p, O_CLOEXEC) < 0)
                 return attempt_void(errno, "pipe");
-        pid_t pid = fork();
+        pid_t pid = attempt_fork();
         if (pid < 0)
                 return attempt_void(errno, "fork");
         if (pid == 0) {
@@ -110,7 +119,7 @@ static int run(int fd, const char *const argv[], const char *const envp[], int *
 
         if (pipe2(p, O_CLOEXEC) < 0)
                 return -errno;
-        pid_t pid = fork();
+        pid_t pid = attempt_fork();
         if (pid < 0)
                 return -errno;
         if (pid == 0) {
@@ -273,12 +282,12 @@ static struct outcome overlay_act(const char *merged, const char *name, enum ove
         (void)snprintf(copy, sizeof(copy), "%s/attempt-new", merged);
         if (action == OVERLAY_RUN_NEW) {
                 int r = copy_file(path, copy, 0755);
-                return r < 0 ? attempt_void(r, "copy to %s", copy) : try_exec(copy, HELPER_RAN);
+                return r < 0 ? attempt_refused(r, "copy to %s", copy) : try_exec(copy, HELPER_RAN);
         }
         if (action == OVERLAY_RUN_COPIED_UP) {
                 int fd = open(path, O_RDWR | O_CLOEXEC); /* opening for writing copies up */
                 if (fd < 0)
-                        return attempt_void(errno, "copy up %s", path);
+                        return attempt_refused(errno, "copy up %s", path);
                 (void)close(fd);
         }
         if (action == OVERLAY_SETUID) {
@@ -317,4 +326,51 @@ struct outcome try_overlay(const char *lower, const char *scratch, const char *e
         }
         (void)umount2(scratch, MNT_DETACH);
         return o;
+}
+
+/* After the root is detached, entering the own namespace again sets the process's root to what lies on top
+ * now. */
+static struct outcome uncover_initramfs(void)
+{
+        if (unshare(CLONE_NEWNS) < 0)
+                return attempt_refused(errno, "unshare mount namespace");
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return attempt_refused(errno, "make mounts private");
+        int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (namespace < 0)
+                return attempt_void(errno, "open own mount namespace");
+        struct outcome o = attempt_worked();
+        if (umount2("/", MNT_DETACH) < 0)
+                o = attempt_refused(errno, "detach the root");
+        else if (setns(namespace, CLONE_NEWNS) < 0)
+                o = attempt_refused(errno, "enter the mount namespace again");
+        (void)close(namespace);
+        return o;
+}
+
+static struct outcome old_initramfs(const void *source)
+{
+        _cleanup_close_ int in = open(source, O_RDONLY | O_CLOEXEC);
+        if (in < 0)
+                return attempt_void(errno, "open %s", (const char *)source);
+        struct outcome o = uncover_initramfs();
+        if (o.verdict != ATTEMPT_WORKED)
+                return o;
+        int out = open("/attempt", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+        if (out < 0)
+                return attempt_refused(errno, "write the initramfs");
+        ssize_t n;
+        while ((n = sendfile(out, in, NULL, 1 << 20)) > 0)
+                ;
+        (void)close(out);
+        if (n < 0)
+                return attempt_void(errno, "fill the file in the initramfs");
+        o = try_exec("/attempt", HELPER_RAN);
+        (void)unlink("/attempt");
+        return o;
+}
+
+struct outcome try_old_initramfs(const char *source)
+{
+        return attempt_in_child(old_initramfs, source);
 }

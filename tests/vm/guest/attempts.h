@@ -24,6 +24,9 @@ struct outcome attempt_worked(void);
 struct outcome attempt_refused(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct outcome attempt_void(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* fork() that tells tap.h about the child. */
+pid_t attempt_fork(void);
+
 /* Calls f(arg) in a child process, so that a crash or a changed limit stays there. A fatal signal is void. */
 struct outcome attempt_in_child(struct outcome (*f)(const void *arg), const void *arg);
 
@@ -78,6 +81,10 @@ struct outcome try_user_namespace(void);
 /* A crashing child makes the kernel start PROGRAM --core as usermode helper, which writes its capability mask
  * to the file `answer`: works if it ran and the mask is not empty. */
 struct outcome try_core_pattern(const char *program, const char *answer);
+
+/* Uncovers the initramfs under the root in a mount namespace of its own, writes a copy of source into it and
+ * runs it. */
+struct outcome try_old_initramfs(const char *source);
 
 /* Mounts. source and directories must exist. */
 struct outcome try_mount(const char *source, const char *target, const char *type, unsigned long flags,

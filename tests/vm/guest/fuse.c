@@ -146,7 +146,7 @@ struct outcome try_fuseblk(const char *device, const char *content, const char *
                        fd);
         if (mount(device, mountpoint, "fuseblk", MS_RDONLY, options) < 0)
                 return attempt_refused(errno, "mount %s as fuseblk", device);
-        pid_t pid = fork();
+        pid_t pid = attempt_fork();
         if (pid == 0)
                 serve(&(struct server){fd, data, size});
         struct outcome o;

@@ -24,7 +24,6 @@
 #define SCRATCH "/tmp/attempts" /* on the image's own /tmp */
 #define OWN SCRATCH "/own"      /* a tmpfs that root mounts itself, without noexec */
 #define MOUNTPOINT SCRATCH "/mnt"
-#define INITRAMFS "/proc/2/root" /* kernel threads still have the initramfs as their root */
 
 static struct tap tap;
 
@@ -161,14 +160,9 @@ static struct outcome overlay_metacopy(void)
         return try_overlay(PAYLOAD, SCRATCH "/overlay", "metacopy=on", "helper", OVERLAY_SETUID);
 }
 
-static struct outcome write_initramfs(void)
+static struct outcome old_initramfs(void)
 {
-        int r = copy_file(HELPER, INITRAMFS "/attempt", 0755);
-        if (r < 0)
-                return attempt_refused(r, "write the initramfs");
-        struct outcome o = try_exec(INITRAMFS "/attempt", HELPER_RAN);
-        (void)unlink(INITRAMFS "/attempt");
-        return o;
+        return try_old_initramfs(HELPER);
 }
 
 static const struct tap_row written[] = {
@@ -186,7 +180,7 @@ static const struct tap_row written[] = {
         {"program new in an overlay", overlay_new, "SELinux|IPE", EACCES},
         {"program copied up in an overlay", overlay_copied_up, "SELinux|IPE", EACCES},
         {"setuid by metacopy in an overlay", overlay_metacopy, "SELinux|IPE", EACCES},
-        {"program written to the old initramfs", write_initramfs, "SELinux|IPE", EACCES},
+        {"program written to the old initramfs", old_initramfs, "SELinux|IPE", EACCES},
 };
 
 /* Memory */

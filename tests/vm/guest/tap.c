@@ -3,14 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RECORD_MAX 1024
 /* audit records reach the log through a kernel thread, which a slow emulated machine may run late. */
 #define RECORD_WAIT_MS 3000
-#define QUIET_WAIT_MS 60
+/* Where no record may be the right answer, and after a record, in case that another follows. */
+#define QUIET_WAIT_MS 300
+#define LAST_WAIT_MS 20
+#define CHILDREN_MAX 32
+
+/* The processes of the current attempt. Shared memory, because children have children. */
+static struct {
+        unsigned n;
+        pid_t pids[CHILDREN_MAX];
+} *children;
 
 /* How a layer shows itself in the kernel's log. */
 static const struct {
@@ -30,6 +41,11 @@ void tap_start(struct tap *t, FILE *out)
 {
         *t = (struct tap){.out = out, .kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
         fprintf(out, "TAP version 13\n");
+        children = mmap(NULL, sizeof(*children), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (children == MAP_FAILED) {
+                fprintf(out, "Bail out! shared memory: %s\n", strerror(errno));
+                _exit(1);
+        }
         fflush(out);
 }
 
@@ -83,8 +99,15 @@ void tap_check(struct tap *t, bool ok, const char *name, const char *detail)
         line(t, ok, name, detail);
 }
 
+void tap_child(pid_t pid)
+{
+        if (children->n < CHILDREN_MAX)
+                children->pids[children->n++] = pid;
+}
+
 void tap_mark(struct tap *t)
 {
+        children->n = 0;
         if (t->kmsg >= 0)
                 (void)lseek(t->kmsg, 0, SEEK_END);
 }
@@ -114,40 +137,6 @@ static bool has_record_layer(const char *layers)
         return false;
 }
 
-/* Reads on until a record of one of the wanted layers comes; otherwise keeps the first of any layer. Returns
- * the layer or NULL. */
-static const char *find_record(struct tap *t, const char *layers, char ret[RECORD_MAX])
-{
-        const char *found = NULL;
-        char buf[RECORD_MAX];
-        int left = has_record_layer(layers) ? RECORD_WAIT_MS : QUIET_WAIT_MS;
-
-        ret[0] = '\0';
-        while (t->kmsg >= 0) {
-                ssize_t n = read(t->kmsg, buf, sizeof(buf) - 1);
-                if (n < 0 && errno == EPIPE) /* overwritten in the ring: go on with what is left */
-                        continue;
-                if (n < 0) {
-                        if (left <= 0)
-                                break;
-                        (void)nanosleep(&(struct timespec){.tv_nsec = 20L * 1000 * 1000}, NULL);
-                        left -= 20;
-                        continue;
-                }
-                buf[n] = '\0';
-                buf[strcspn(buf, "\n")] = '\0';
-                const char *text = strchr(buf, ';'); /* "priority,sequence,time,flags;text" */
-                const char *layer = text ? layer_of(text) : NULL;
-                if (!layer || (found && !listed(layers, layer)))
-                        continue;
-                found = layer;
-                (void)snprintf(ret, RECORD_MAX, "%s", text + 1);
-                if (listed(layers, layer))
-                        break;
-        }
-        return found;
-}
-
 /* The first layer of the list that writes no records: an errno is all it leaves. */
 static const char *silent_layer(const char *layers, char *buf, size_t size)
 {
@@ -161,6 +150,69 @@ static const char *silent_layer(const char *layers, char *buf, size_t size)
         return NULL;
 }
 
+/* Records of what a process did name it; those of the kernel's own workers (usermode helpers) and of
+ * device-mapper cannot be told apart and count for whoever runs. */
+static bool is_ours(const char *record)
+{
+        const char *p = strstr(record, " pid=");
+        if (!p || strstr(record, "comm=\"kworker"))
+                return true;
+        pid_t pid = (pid_t)strtol(p + 5, NULL, 10);
+        for (unsigned i = 0; i < children->n; i++)
+                if (children->pids[i] == pid)
+                        return true;
+        return pid == getpid();
+}
+
+/* The text of the next record: 1, or 0 when there is none now. */
+static int next_record(struct tap *t, char ret[RECORD_MAX])
+{
+        char buf[RECORD_MAX];
+
+        for (;;) {
+                ssize_t n = read(t->kmsg, buf, sizeof(buf) - 1);
+                if (n < 0 && errno == EPIPE) /* overwritten in the ring: go on with what is left */
+                        continue;
+                if (n < 0)
+                        return 0;
+                buf[n] = '\0';
+                buf[strcspn(buf, "\n")] = '\0';
+                const char *text = strchr(buf, ';'); /* "priority,sequence,time,flags;text" */
+                if (!text)
+                        continue;
+                (void)snprintf(ret, RECORD_MAX, "%s", text + 1);
+                return 1;
+        }
+}
+
+/* The last record of a wanted layer since the mark, else the last of any. Returns its layer or NULL. */
+static const char *find_record(struct tap *t, const char *layers, int wait_ms, char ret[RECORD_MAX])
+{
+        const char *found = NULL;
+        char record[RECORD_MAX];
+        bool wanted = false;
+
+        ret[0] = '\0';
+        while (t->kmsg >= 0) {
+                if (next_record(t, record) == 0) {
+                        if (wait_ms <= 0)
+                                break;
+                        (void)nanosleep(&(struct timespec){.tv_nsec = 10L * 1000 * 1000}, NULL);
+                        wait_ms -= 10;
+                        continue;
+                }
+                const char *layer = layer_of(record);
+                if (!layer || !is_ours(record) || (wanted && !listed(layers, layer)))
+                        continue;
+                found = layer;
+                wanted = listed(layers, layer);
+                memcpy(ret, record, sizeof(record));
+                if (wanted && wait_ms > LAST_WAIT_MS)
+                        wait_ms = LAST_WAIT_MS;
+        }
+        return found;
+}
+
 void tap_worked(struct tap *t, const char *name, const struct outcome *o)
 {
         char comment[RECORD_MAX + 256], record[RECORD_MAX];
@@ -169,7 +221,7 @@ void tap_worked(struct tap *t, const char *name, const struct outcome *o)
                 line(t, true, name, NULL);
                 return;
         }
-        const char *layer = find_record(t, "IPE|SELinux", record);
+        const char *layer = find_record(t, "IPE|SELinux", RECORD_WAIT_MS, record);
         (void)snprintf(comment, sizeof(comment), "%s at %s: %s; record: %s; refused by: %s",
                        o->verdict == ATTEMPT_REFUSED ? "refused" : "could not be tried", o->step,
                        strerror(o->error), layer ? record : "none", layer ? layer : "unknown");
@@ -187,9 +239,10 @@ void tap_refused(struct tap *t, const char *name, const struct outcome *o, const
                 line(t, false, name, comment);
                 return;
         }
-        const char *layer = find_record(t, layers, record);
+        bool may_be_silent = o->error == error && silent_layer(layers, silent, sizeof(silent));
+        const char *layer = find_record(t, layers, may_be_silent ? QUIET_WAIT_MS : RECORD_WAIT_MS, record);
         bool ok = layer && listed(layers, layer);
-        if (!layer && o->error == error && silent_layer(layers, silent, sizeof(silent))) {
+        if (!layer && may_be_silent) {
                 layer = silent;
                 ok = true;
         }

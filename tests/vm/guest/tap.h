@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 enum verdict {
         ATTEMPT_VOID,    /* could not be tried: the surroundings are wrong. Never a success. */
@@ -42,7 +43,12 @@ int tap_finish(struct tap *t);
 /* A check that needs no attempt. detail, if not NULL, becomes a comment of the line. */
 void tap_check(struct tap *t, bool ok, const char *name, const char *detail);
 
-/* Forgets what the kernel logged so far; to be called before an attempt whose outcome goes to the two below.
+/* Says that the current attempt has this process: the kernel's records about others are not about the
+ * attempt. */
+void tap_child(pid_t pid);
+
+/* Forgets what the kernel logged so far, and the children; to be called before an attempt whose outcome goes
+ * to the two below.
  */
 void tap_mark(struct tap *t);
 
@@ -51,7 +57,8 @@ void tap_worked(struct tap *t, const char *name, const struct outcome *o);
 
 /* The attempt had to be refused by one of the layers, names separated by '|'. For layers that write records
  * (IPE, SELinux, lockdown, dm-verity) the record must be in the kernel's log since tap_mark(). Any other name
- * is accepted when no such record was written and error is the errno of the refusal. */
+ * is accepted when no such record was written and error is the errno of the refusal. Of several records the
+ * last counts: it is the one that ended the attempt. */
 void tap_refused(struct tap *t, const char *name, const struct outcome *o, const char *layers, int error);
 
 /* One line of a table of checks: what is tried, and whether it must work (refused_by NULL) or which layers
