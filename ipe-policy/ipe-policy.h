@@ -16,13 +16,14 @@
 struct ipe_policy {
         char name[IPE_NAME_MAX + 1];
         uint16_t version[3];
-        unsigned n_rules; /* without the defaults */
+        unsigned n_rules;          /* without the defaults */
         bool allows_boot_verified; /* some rule allows an operation with boot_verified=TRUE */
 };
 
-/* Parses the text of a policy of size bytes (no NUL needed at its end; as in the kernel, text ends at the first NUL).
- * Errors are the kernel's: -EBADMSG for syntax, -EINVAL for a number or digest that is none, -ERANGE for a version part
- * above 65535, -EACCES and -ENAMETOOLONG for names that securityfs refuses. The message names line and token. */
+/* Parses the text of a policy of size bytes (no NUL needed at its end; as in the kernel, text ends at the
+ * first NUL). Errors are the kernel's: -EBADMSG for syntax, -EINVAL for a number or digest that is none,
+ * -ERANGE for a version part above 65535, -EACCES and -ENAMETOOLONG for names that securityfs refuses. The
+ * message names line and token. */
 int ipe_policy_parse(const char *text, size_t size, struct ipe_policy *ret, struct error *e);
 
 /* Like strcmp() for versions. The kernel activates b after a only when b is not lower. */

@@ -42,7 +42,8 @@ static int info(int argc, char **argv)
                 log_failure(r, &e);
                 return r == -ENOENT || r == -EACCES || r == -ENOMEM ? EXIT_COULD_NOT_TRY : EXIT_ANSWER_IS_NO;
         }
-        (void)snprintf(version, sizeof(version), "%u.%u.%u", policy.version[0], policy.version[1], policy.version[2]);
+        (void)snprintf(version, sizeof(version), "%u.%u.%u", policy.version[0], policy.version[1],
+                       policy.version[2]);
         if (json == JSON_OFF) {
                 printf("%s %s, %u rules\n", policy.name, version, policy.n_rules);
                 return EXIT_SUCCESS;
@@ -103,7 +104,10 @@ int main(int argc, char **argv)
                 {},
         };
         static const struct arg_program program = {
-                "ipe-policy", "Policies of the kernel's Integrity Policy Enforcement.", verbs, options,
+                "ipe-policy",
+                "Policies of the kernel's Integrity Policy Enforcement.",
+                verbs,
+                options,
         };
 
         log_setup(argv[0]);

@@ -203,7 +203,8 @@ static int check_defaults(struct parser *p)
                 return error_set(p->error, -EBADMSG, "a header line expected, found none");
         for (size_t i = 0; !p->global_default && i < N_OPERATIONS; i++)
                 if (!p->operation_default[i])
-                        return error_set(p->error, -EBADMSG, "a DEFAULT for all operations or for %s expected, found none",
+                        return error_set(p->error, -EBADMSG,
+                                         "a DEFAULT for all operations or for %s expected, found none",
                                          operations[i]);
         return 0;
 }

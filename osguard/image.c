@@ -26,7 +26,9 @@ void image_done(struct image *image)
 static int read_variant(struct image *image, const char *variant, struct error *e)
 {
         if (strcmp(variant, "prod") != 0 && strcmp(variant, "dev") != 0 && strcmp(variant, "test") != 0)
-                return error_set(e, -EINVAL, OSGUARD_IMAGE ": variant: prod, dev or test expected, found \"%s\"", variant);
+                return error_set(e, -EINVAL,
+                                 OSGUARD_IMAGE ": variant: prod, dev or test expected, found \"%s\"",
+                                 variant);
         strcpy(image->variant, variant);
         return 0;
 }
@@ -40,7 +42,8 @@ static int read_uuid(sd_json_variant *root, const char *field, char ret[static 3
         if (r < 0)
                 return r;
         if (strlen(value) != 36 || strspn(value, "0123456789abcdef-") != 36)
-                return error_set(e, -EINVAL, "root: %s: a lower-case UUID expected, found \"%s\"", field, value);
+                return error_set(e, -EINVAL, "root: %s: a lower-case UUID expected, found \"%s\"", field,
+                                 value);
         strcpy(ret, value);
         return 0;
 }
@@ -71,11 +74,13 @@ static int read_sha256(sd_json_variant *v, const char *name, uint8_t ret[static 
         if (r < 0)
                 return r;
         if (hex_decode(hex, ret, 32) < 0)
-                return error_set(e, -EINVAL, "%s: sha256: 64 hexadecimal digits expected, found \"%s\"", name, hex);
+                return error_set(e, -EINVAL, "%s: sha256: 64 hexadecimal digits expected, found \"%s\"", name,
+                                 hex);
         return 0;
 }
 
-static int read_reference(sd_json_variant *policies, const char *name, struct policy_reference *ret, struct error *e)
+static int read_reference(sd_json_variant *policies, const char *name, struct policy_reference *ret,
+                          struct error *e)
 {
         const char *policy_name = NULL, *version = NULL;
         sd_json_variant *v = NULL;
@@ -93,7 +98,8 @@ static int read_reference(sd_json_variant *policies, const char *name, struct po
                 return r;
         if (strlen(policy_name) >= sizeof(ret->name))
                 return error_set(e, -EINVAL, "%s: name: at most 255 bytes expected", name);
-        if (sscanf(version, "%hu.%hu.%hu%c", &ret->version[0], &ret->version[1], &ret->version[2], &rest) != 3)
+        if (sscanf(version, "%hu.%hu.%hu%c", &ret->version[0], &ret->version[1], &ret->version[2], &rest) !=
+            3)
                 return error_set(e, -EINVAL, "%s: version: N.N.N expected, found \"%s\"", name, version);
         strcpy(ret->name, policy_name);
         return 0;
@@ -127,7 +133,8 @@ static int read_modules(struct image *image, sd_json_variant *v, struct error *e
                 return r;
         n = sd_json_variant_elements(list);
         if (n > MODULES_MAX)
-                return error_set(e, -E2BIG, OSGUARD_IMAGE ": modules: at most %u expected, found %zu", MODULES_MAX, n);
+                return error_set(e, -E2BIG, OSGUARD_IMAGE ": modules: at most %u expected, found %zu",
+                                 MODULES_MAX, n);
         image->modules = calloc(n + 1, sizeof(char *));
         if (!image->modules)
                 return -ENOMEM;
@@ -151,13 +158,15 @@ static int fill(struct image *image, sd_json_variant *v, struct error *e)
 
         r = json_unsigned(v, OSGUARD_IMAGE, "version", 1, &version, e);
         if (r >= 0 && version != 1)
-                r = error_set(e, -EINVAL, OSGUARD_IMAGE ": version: 1 expected, found %lu", (unsigned long)version);
+                r = error_set(e, -EINVAL, OSGUARD_IMAGE ": version: 1 expected, found %lu",
+                              (unsigned long)version);
         if (r >= 0)
                 r = json_string(v, OSGUARD_IMAGE, "variant", &variant, e);
         if (r >= 0)
                 r = read_variant(image, variant, e);
         if (r >= 0)
-                r = json_unsigned(v, OSGUARD_IMAGE, "security_version", UINT32_MAX, &image->security_version, e);
+                r = json_unsigned(v, OSGUARD_IMAGE, "security_version", UINT32_MAX, &image->security_version,
+                                  e);
         if (r >= 0)
                 r = json_string(v, OSGUARD_IMAGE, "cmdline", &cmdline, e);
         if (r < 0)

@@ -25,11 +25,12 @@ static int check_digest(const char *path, const uint8_t *der, size_t size, const
                 return 0;
         hex_encode(digest, 32, found_hex);
         hex_encode(expected, 32, expected_hex);
-        return error_set(e, -EKEYREJECTED, "%s: SHA-256 %s expected, found %s", path, expected_hex, found_hex);
+        return error_set(e, -EKEYREJECTED, "%s: SHA-256 %s expected, found %s", path, expected_hex,
+                         found_hex);
 }
 
-static int check_content(const char *path, const char *text, size_t size, const struct policy_reference *reference,
-                         bool host, struct error *e)
+static int check_content(const char *path, const char *text, size_t size,
+                         const struct policy_reference *reference, bool host, struct error *e)
 {
         struct ipe_policy policy;
         int r;
@@ -38,18 +39,22 @@ static int check_content(const char *path, const char *text, size_t size, const 
         if (r < 0)
                 return error_prefix(e, r, "%s", path);
         if (strcmp(policy.name, reference->name) != 0)
-                return error_set(e, -EINVAL, "%s: policy_name: %s expected, found %s", path, reference->name, policy.name);
+                return error_set(e, -EINVAL, "%s: policy_name: %s expected, found %s", path, reference->name,
+                                 policy.name);
         if (ipe_policy_compare_versions(policy.version, reference->version) != 0)
                 return error_set(e, -EINVAL, "%s: policy_version: %u.%u.%u expected, found %u.%u.%u", path,
                                  reference->version[0], reference->version[1], reference->version[2],
                                  policy.version[0], policy.version[1], policy.version[2]);
         if (host && policy.allows_boot_verified)
-                return error_set(e, -EINVAL, "%s: no rule with boot_verified=TRUE expected in a host policy, found one", path);
+                return error_set(e, -EINVAL,
+                                 "%s: no rule with boot_verified=TRUE expected in a host policy, found one",
+                                 path);
         return 0;
 }
 
-int ipe_policy_load_file(const struct trust_store *trust, const char *path, const struct policy_reference *reference,
-                         bool host, uint8_t **ret_der, size_t *ret_size, struct error *e)
+int ipe_policy_load_file(const struct trust_store *trust, const char *path,
+                         const struct policy_reference *reference, bool host, uint8_t **ret_der,
+                         size_t *ret_size, struct error *e)
 {
         const void *content = NULL;
         _cleanup_free_ char *der = NULL;
@@ -73,8 +78,8 @@ int ipe_policy_load_file(const struct trust_store *trust, const char *path, cons
         return 0;
 }
 
-int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der, size_t size,
-                        struct error *e)
+int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der,
+                        size_t size, struct error *e)
 {
         char text[384], hex[65], path[512];
         int r, n;
@@ -111,7 +116,8 @@ int step_ipe_host(struct boot *b, struct error *e)
         size_t size = 0;
         int r;
 
-        r = ipe_policy_load_file(b->trust, OSGUARD_SYSROOT OSGUARD_IPE_HOST, &b->image.ipe_host, true, &der, &size, e);
+        r = ipe_policy_load_file(b->trust, OSGUARD_SYSROOT OSGUARD_IPE_HOST, &b->image.ipe_host, true, &der,
+                                 &size, e);
         if (r < 0)
                 return r;
         r = ipe_policy_activate(b->log, &b->image.ipe_host, der, size, e);

@@ -30,7 +30,8 @@ static int switch_root(struct error *e)
         r = directory_empty(old, e);
         if (r < 0)
                 return error_prefix(e, r, "initramfs");
-        if (chdir(OSGUARD_SYSROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+        if (chdir(OSGUARD_SYSROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+            chdir("/") < 0)
                 return error_errno(e, -errno, "switch root");
         return 0;
 }

@@ -25,7 +25,8 @@ static int print_table(sd_json_variant *links)
         for (size_t i = 0; r >= 0 && i < sd_json_variant_elements(links); i++) {
                 sd_json_variant *l = sd_json_variant_by_index(links, i);
                 const char *cells[] = {text(l, "name"), text(l, "expected"), text(l, "found"),
-                                       sd_json_variant_boolean(sd_json_variant_by_key(l, "ok")) ? "yes" : "NO"};
+                                       sd_json_variant_boolean(sd_json_variant_by_key(l, "ok")) ? "yes"
+                                                                                                : "NO"};
 
                 r = table_add(t, cells, ELEMENTSOF(cells));
         }
@@ -48,7 +49,8 @@ static int status(int argc, char **argv)
         }
         r = json == JSON_OFF ? print_table(links) : json_print(links, json);
         for (size_t i = 0; i < sd_json_variant_elements(links); i++)
-                if (!sd_json_variant_boolean(sd_json_variant_by_key(sd_json_variant_by_index(links, i), "ok")))
+                if (!sd_json_variant_boolean(
+                            sd_json_variant_by_key(sd_json_variant_by_index(links, i), "ok")))
                         answer = EXIT_ANSWER_IS_NO;
         return r < 0 ? EXIT_COULD_NOT_TRY : answer;
 }
@@ -64,7 +66,10 @@ int main(int argc, char **argv)
                 {},
         };
         static const struct arg_program program = {
-                "osguard", "Init-time component of Holdfast: everything between the kernel and systemd.", verbs, options,
+                "osguard",
+                "Init-time component of Holdfast: everything between the kernel and systemd.",
+                verbs,
+                options,
         };
 
         log_setup("osguard");

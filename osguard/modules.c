@@ -13,8 +13,10 @@ static int load(struct kmod_ctx *ctx, const char *name, struct error *e)
 
         r = kmod_module_new_from_lookup(ctx, name, &list);
         if (r < 0 || !list)
-                return error_set(e, r < 0 ? r : -ENOENT, "module %s: expected in the initrd, not found", name);
-        kmod_list_foreach(item, list) {
+                return error_set(e, r < 0 ? r : -ENOENT, "module %s: expected in the initrd, not found",
+                                 name);
+        kmod_list_foreach(item, list)
+        {
                 struct kmod_module *module = kmod_module_get_module(item);
 
                 r = kmod_module_probe_insert_module(module, 0, NULL, NULL, NULL, NULL);

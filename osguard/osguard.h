@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* osguard's library: the steps between the kernel and systemd, in boot order, each callable without a boot. */
+/* osguard's library: the steps between the kernel and systemd, in boot order, each callable without a boot.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -67,25 +68,26 @@ int step_payload(struct boot *b, struct error *e);
 int step_ipe_host(struct boot *b, struct error *e);
 int step_lock(struct boot *b, struct error *e);
 
-/* Checks one signed IPE policy against its reference in image.json: digest, signature and purpose, name, version, and
- * (for the host) that no rule trusts the initramfs. *ret_der is the caller's to free. */
-int ipe_policy_load_file(const struct trust_store *trust, const char *path, const struct policy_reference *reference,
-                         bool host, uint8_t **ret_der, size_t *ret_size, struct error *e);
+/* Checks one signed IPE policy against its reference in image.json: digest, signature and purpose, name,
+ * version, and (for the host) that no rule trusts the initramfs. *ret_der is the caller's to free. */
+int ipe_policy_load_file(const struct trust_store *trust, const char *path,
+                         const struct policy_reference *reference, bool host, uint8_t **ret_der,
+                         size_t *ret_size, struct error *e);
 
 /* Measures, loads and activates it. */
-int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der, size_t size,
-                        struct error *e);
+int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der,
+                        size_t size, struct error *e);
 
 /* The three partitions of a verity disk. */
 struct verity_disk {
         struct partition data, hash, signature;
 };
 
-/* Opens a verity disk after checking its signature partition for this root hash and purpose. *ret_device is the path
- * of the mapped device; the caller frees it. */
+/* Opens a verity disk after checking its signature partition for this root hash and purpose. *ret_device is
+ * the path of the mapped device; the caller frees it. */
 int verity_disk_open(const struct trust_store *trust, enum trust_purpose purpose, const char *name,
-                     const struct verity_disk *disk, const struct verity_geometry *geometry, char **ret_device,
-                     struct error *e);
+                     const struct verity_disk *disk, const struct verity_geometry *geometry,
+                     char **ret_device, struct error *e);
 
 /* Compares /proc/cmdline's content with the signed text, byte for byte, but for the final newline. */
 int cmdline_check(const char *found, const char *expected, struct error *e);
@@ -96,5 +98,6 @@ int directory_empty(int dirfd, struct error *e);
 /* Runs all steps as PID 1 of the initrd and becomes systemd; returns only by power-off. */
 _Noreturn void osguard_boot(void);
 
-/* The links of the chain as they stand on the running machine, as a JSON array of {name, expected, found, ok}. */
+/* The links of the chain as they stand on the running machine, as a JSON array of {name, expected, found,
+ * ok}. */
 int osguard_status(sd_json_variant **ret, struct error *e);

@@ -24,8 +24,8 @@ static int find_payload(struct verity_disk *ret, struct error *e)
         return r == -ENOENT ? -ENODEV : r;
 }
 
-/* The disk is not named in image.json, so its geometry is the project's one profile; only the root hash comes from the
- * disk, and it is what the signature is over. */
+/* The disk is not named in image.json, so its geometry is the project's one profile; only the root hash comes
+ * from the disk, and it is what the signature is over. */
 static int read_geometry(const struct verity_disk *disk, struct verity_geometry *ret, struct error *e)
 {
         _cleanup_(verity_signature_done) struct verity_signature s = {};
@@ -35,7 +35,8 @@ static int read_geometry(const struct verity_disk *disk, struct verity_geometry 
         return r < 0 ? r : verity_geometry_profile(disk->data.size, 0, s.root_hash, ret, e);
 }
 
-/* Variants dev and test bring one more disk, signed for the purpose `test`. prod returns before it looks for any. */
+/* Variants dev and test bring one more disk, signed for the purpose `test`. prod returns before it looks for
+ * any. */
 int step_payload(struct boot *b, struct error *e)
 {
         _cleanup_free_ char *device = NULL;

@@ -12,8 +12,8 @@
 #define DISK_WAIT_MS 20000u
 
 int verity_disk_open(const struct trust_store *trust, enum trust_purpose purpose, const char *name,
-                     const struct verity_disk *disk, const struct verity_geometry *geometry, char **ret_device,
-                     struct error *e)
+                     const struct verity_disk *disk, const struct verity_geometry *geometry,
+                     char **ret_device, struct error *e)
 {
         _cleanup_(verity_signature_done) struct verity_signature s = {};
         _cleanup_free_ char *device = NULL;
@@ -28,7 +28,8 @@ int verity_disk_open(const struct trust_store *trust, enum trust_purpose purpose
                 device = NULL;
                 return -ENOMEM;
         }
-        r = verity_open_device(name, disk->data.path, disk->hash.path, geometry, s.der, s.der_size, e);
+        r = verity_open_device(name, disk->data.path, disk->hash.path, geometry, s.der, s.der_size,
+                               VERITY_CORRUPTION_PANIC, e);
         if (r < 0)
                 return r;
         *ret_device = TAKE_PTR(device);

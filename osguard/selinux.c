@@ -34,7 +34,8 @@ static int load_policy(struct boot *b, struct error *e)
                 return error_set(e, -EIO, OSGUARD_SELINUX ": SHA-256 failed");
         hex_encode(digest, 32, hex);
         if (memcmp(digest, b->image.selinux_sha256, 32) != 0)
-                return error_set(e, -EKEYREJECTED, OSGUARD_SELINUX ": SHA-256 of image.json expected, found %s", hex);
+                return error_set(e, -EKEYREJECTED,
+                                 OSGUARD_SELINUX ": SHA-256 of image.json expected, found %s", hex);
         r = event_log_append(b->log, "selinux-policy", hex, 64, e);
         if (r < 0)
                 return r;

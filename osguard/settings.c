@@ -48,4 +48,3 @@ int step_settings(struct boot *b, struct error *e)
         }
         return 0;
 }
-

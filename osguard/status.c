@@ -23,7 +23,7 @@
 struct report {
         sd_json_variant *links;
         struct image image; /* from the event log */
-        char *table; /* of the device-mapper device "root" */
+        char *table;        /* of the device-mapper device "root" */
         int r;
 };
 
@@ -34,7 +34,8 @@ static void add(struct report *p, const char *name, const char *expected, const 
         if (p->r >= 0)
                 p->r = sd_json_buildo(&link, SD_JSON_BUILD_PAIR_STRING("name", name),
                                       SD_JSON_BUILD_PAIR_STRING("expected", expected),
-                                      SD_JSON_BUILD_PAIR_STRING("found", found), SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok));
+                                      SD_JSON_BUILD_PAIR_STRING("found", found),
+                                      SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok));
         if (p->r >= 0)
                 p->r = sd_json_variant_append_array(&p->links, link);
 }
@@ -94,7 +95,8 @@ static void add_root_mount(struct report *p)
         }
         ok = strstr(mounts, "/dev/mapper/root / erofs ro,") || strstr(mounts, "/dev/root / erofs ro,") ||
              strstr(mounts, "/dev/dm-0 / erofs ro,");
-        add(p, "Root file system", "erofs on dm-verity, read-only", ok ? "erofs on dm-verity, read-only" : "another", ok);
+        add(p, "Root file system", "erofs on dm-verity, read-only",
+            ok ? "erofs on dm-verity, read-only" : "another", ok);
 }
 
 static char *read_table(const char *name)

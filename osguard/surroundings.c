@@ -14,8 +14,8 @@
 #define IMA_POLICY "/sys/kernel/security/ima/policy"
 #define NO (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-/* Whatever is measured here goes to PCR 10: device-mapper tables, SELinux's state, modules, kexec images. The first
- * write closes the file for good, so root cannot drop a rule later. */
+/* Whatever is measured here goes to PCR 10: device-mapper tables, SELinux's state, modules, kexec images. The
+ * first write closes the file for good, so root cannot drop a rule later. */
 static const char ima_policy[] = "measure func=CRITICAL_DATA\n"
                                  "measure func=MODULE_CHECK\n"
                                  "measure func=KEXEC_KERNEL_CHECK\n"
@@ -54,7 +54,8 @@ static int mount_api(struct error *e)
                         return error_errno(e, -errno, "%s", api_mounts[i].where);
                 /* -EBUSY: the kernel mounted devtmpfs itself. */
                 if (mount(api_mounts[i].type, api_mounts[i].where, api_mounts[i].type, api_mounts[i].flags,
-                          api_mounts[i].options) < 0 && errno != EBUSY)
+                          api_mounts[i].options) < 0 &&
+                    errno != EBUSY)
                         return error_errno(e, -errno, "mount %s", api_mounts[i].where);
         }
         r = open_console(e);
@@ -86,11 +87,12 @@ static int check_cmdline(const struct image *image, struct error *e)
         return r < 0 ? r : cmdline_check(found, image->cmdline, e);
 }
 
-/* systemd-stub packs files from the ESP into /.extra, where they would count as verified by the boot. What the stub
- * takes from the signed UKI itself is allowed to be there, and goes too. */
+/* systemd-stub packs files from the ESP into /.extra, where they would count as verified by the boot. What
+ * the stub takes from the signed UKI itself is allowed to be there, and goes too. */
 static int clear_extra(struct error *e)
 {
-        static const char *const allowed[] = {"os-release", "profile", "tpm2-pcr-signature.json", "tpm2-pcr-public-key.pem"};
+        static const char *const allowed[] = {"os-release", "profile", "tpm2-pcr-signature.json",
+                                              "tpm2-pcr-public-key.pem"};
         _cleanup_closedir_ DIR *dir = opendir("/.extra");
         int r;
 
@@ -111,8 +113,10 @@ static int clear_extra(struct error *e)
                 for (size_t i = 0; i < ELEMENTSOF(allowed); i++)
                         known = known || strcmp(entry->d_name, allowed[i]) == 0;
                 if (!known)
-                        return error_set(e, -EPERM, "/.extra: nothing from outside the signed UKI expected, found \"%s\"",
-                                         entry->d_name);
+                        return error_set(
+                                e, -EPERM,
+                                "/.extra: nothing from outside the signed UKI expected, found \"%s\"",
+                                entry->d_name);
         }
         r = directory_empty(dirfd(dir), e);
         if (r < 0)
@@ -120,8 +124,8 @@ static int clear_extra(struct error *e)
         return rmdir("/.extra") < 0 ? error_errno(e, -errno, "/.extra") : 0;
 }
 
-/* The kernel takes one rule a write, all on one descriptor, and puts them in force when that is closed; what it says
- * of them is that the file is gone then. */
+/* The kernel takes one rule a write, all on one descriptor, and puts them in force when that is closed; what
+ * it says of them is that the file is gone then. */
 static int write_ima_policy(struct error *e)
 {
         _cleanup_close_ int fd = open(IMA_POLICY, O_WRONLY | O_CLOEXEC);
@@ -135,7 +139,8 @@ static int write_ima_policy(struct error *e)
         fd = close_fd(fd);
         r = file_exists(AT_FDCWD, IMA_POLICY);
         if (r != 0)
-                return error_set(e, r < 0 ? r : -EPERM, IMA_POLICY ": closed after the first policy expected, found open");
+                return error_set(e, r < 0 ? r : -EPERM,
+                                 IMA_POLICY ": closed after the first policy expected, found open");
         return 0;
 }
 

@@ -41,9 +41,10 @@ static int set_up(struct crypt_device *cd, const struct verity_geometry *g, cons
 
 int verity_open_device(const char *name, const char *data_device, const char *hash_device,
                        const struct verity_geometry *g, const void *signature, size_t signature_size,
-                       struct error *e)
+                       enum verity_corruption corruption, struct error *e)
 {
         _cleanup_(crypt_free_ptr) struct crypt_device *cd = NULL;
+        uint32_t flags = CRYPT_ACTIVATE_READONLY;
         struct error said = {};
         int r;
 
@@ -52,6 +53,8 @@ int verity_open_device(const char *name, const char *data_device, const char *ha
                 return r;
         if (g->root_hash_size == 0)
                 return error_set(e, -EINVAL, "%s: a root hash expected, found none", name);
+        if (corruption == VERITY_CORRUPTION_PANIC)
+                flags |= CRYPT_ACTIVATE_PANIC_ON_CORRUPTION;
         /* There may be no udev to make the node or to acknowledge it: libdevmapper makes it. */
         dm_udev_set_sync_support(0);
         r = crypt_init(&cd, hash_device);
@@ -61,8 +64,7 @@ int verity_open_device(const char *name, const char *data_device, const char *ha
         r = set_up(cd, g, data_device);
         if (r >= 0)
                 r = crypt_activate_by_signed_key(cd, name, (const char *)g->root_hash, g->root_hash_size,
-                                                 signature, signature ? signature_size : 0,
-                                                 CRYPT_ACTIVATE_READONLY);
+                                                 signature, signature ? signature_size : 0, flags);
         if (r < 0 && said.message[0] != '\0')
                 return error_set(e, r, "%s: dm-verity over %s: %.400s", name, data_device, said.message);
         return r < 0 ? error_errno(e, r, "%s: dm-verity over %s", name, data_device) : 0;

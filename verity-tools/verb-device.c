@@ -50,7 +50,8 @@ static int open_image(const char *path, const char *name, struct error *e)
         r = open_files(path, &g, &data_loop, &hash_loop, data, hash, e);
         if (r < 0)
                 return r;
-        return verity_open_device(name, data, hash_loop >= 0 ? hash : data, &g, signature, size, e);
+        return verity_open_device(name, data, hash_loop >= 0 ? hash : data, &g, signature, size,
+                                  VERITY_CORRUPTION_ERROR, e);
 }
 
 int verb_open(int argc, char **argv)

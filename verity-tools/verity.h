@@ -156,12 +156,16 @@ int loop_attach(int fd, uint64_t offset, uint64_t size, int *ret_fd, char ret_pa
 /* Asks the kernel to let go of the loop device as soon as nobody uses it. */
 int loop_detach(int loop_fd, struct error *e);
 
+/* What the kernel does when a block is not what the root hash says: an I/O error for the reader, or the end
+ * of the machine, because its own root cannot be trusted to notice. */
+enum verity_corruption { VERITY_CORRUPTION_ERROR, VERITY_CORRUPTION_PANIC };
+
 /* Makes the read-only device /dev/mapper/NAME. The kernel checks the signature against its keyrings; where
  * signature is NULL there is none, and IPE will treat the device so. hash_device may be data_device. Works
  * without udev. -EKEYREJECTED, -ENOKEY: the kernel refuses the signature. -EEXIST: there is such a device. */
 int verity_open_device(const char *name, const char *data_device, const char *hash_device,
                        const struct verity_geometry *g, const void *signature, size_t signature_size,
-                       struct error *e);
+                       enum verity_corruption corruption, struct error *e);
 
 /* Removes it. With `deferred` a busy device goes when its last user closes it. */
 int verity_close_device(const char *name, bool deferred, struct error *e);

@@ -24,7 +24,8 @@ static void print_help(const struct arg_program *p)
         }
         printf("\nOptions:\n");
         for (const struct arg_option *o = p->options; o->name; o++) {
-                int width = o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("      --%s", o->name);
+                int width =
+                        o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("      --%s", o->name);
 
                 if (o->metavar)
                         width += printf("=%s", o->metavar);
@@ -36,7 +37,8 @@ static void print_help(const struct arg_program *p)
 
 static int parse_json_mode(const char *value, enum json_mode *ret)
 {
-        static const char *const names[] = {[JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty"};
+        static const char *const names[] = {
+                [JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty"};
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (strcmp(value, names[i]) == 0) {
@@ -88,13 +90,15 @@ static int store(const struct arg_option *o, const char *value)
         return -EINVAL;
 }
 
-static const struct arg_option *find_option(const struct arg_program *p, const char *arg, const char **ret_value)
+static const struct arg_option *find_option(const struct arg_program *p, const char *arg,
+                                            const char **ret_value)
 {
         const char *equals = strchr(arg, '=');
         size_t n = equals ? (size_t)(equals - arg) : strlen(arg);
 
         for (const struct arg_option *o = p->options; o->name; o++) {
-                if (strncmp(arg, "--", 2) == 0 && strlen(o->name) == n - 2 && strncmp(o->name, arg + 2, n - 2) == 0) {
+                if (strncmp(arg, "--", 2) == 0 && strlen(o->name) == n - 2 &&
+                    strncmp(o->name, arg + 2, n - 2) == 0) {
                         *ret_value = equals ? equals + 1 : NULL;
                         return o;
                 }

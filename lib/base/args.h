@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one argument parser: verbs, GNU long options anywhere on the line, --help and --version made from the table. */
+/* The one argument parser: verbs, GNU long options anywhere on the line, --help and --version made from the
+ * table. */
 #pragma once
 
 #include <stddef.h>
@@ -8,11 +9,11 @@
 #include "base/json.h"
 
 enum arg_type {
-        ARG_FLAG, /* bool *: set to true */
-        ARG_STRING, /* const char **: borrowed from argv */
+        ARG_FLAG,     /* bool *: set to true */
+        ARG_STRING,   /* const char **: borrowed from argv */
         ARG_UNSIGNED, /* uint64_t *: decimal */
-        ARG_JSON, /* enum json_mode *: off, short, pretty */
-        ARG_LIST, /* struct arg_list *: may be given several times */
+        ARG_JSON,     /* enum json_mode *: off, short, pretty */
+        ARG_LIST,     /* struct arg_list *: may be given several times */
 };
 
 struct arg_list {
@@ -22,7 +23,7 @@ struct arg_list {
 
 struct arg_option {
         const char *name; /* without the dashes */
-        char letter; /* short form, or 0 */
+        char letter;      /* short form, or 0 */
         enum arg_type type;
         void *target;
         const char *metavar; /* NULL for flags */
@@ -32,7 +33,7 @@ struct arg_option {
 struct arg_verb {
         const char *name;
         const char *operands; /* as shown by --help */
-        int min, max; /* number of operands; max -1: any */
+        int min, max;         /* number of operands; max -1: any */
         const char *help;
         int (*run)(int argc, char **argv); /* operands only; returns the exit status */
 };
@@ -40,7 +41,8 @@ struct arg_verb {
 struct arg_program {
         const char *name;
         const char *summary; /* one line */
-        const struct arg_verb *verbs; /* ends with a NULL name; a program without verbs has one with name "" */
+        const struct arg_verb
+                *verbs; /* ends with a NULL name; a program without verbs has one with name "" */
         const struct arg_option *options; /* ends with a NULL name */
 };
 

@@ -33,7 +33,8 @@
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Declares name##_ptr() for _cleanup_(name##_ptr), from a destructor that takes a pointer and accepts NULL. */
+/* Declares name##_ptr() for _cleanup_(name##_ptr), from a destructor that takes a pointer and accepts NULL.
+ */
 #define DEFINE_CLEANUP(type, destructor)                                                                     \
         static inline void destructor##_ptr(type *p)                                                         \
         {                                                                                                    \

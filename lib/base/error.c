@@ -27,7 +27,8 @@ int error_errno(struct error *e, int r, const char *format, ...)
         (void)vsnprintf(e->message, sizeof(e->message), format, ap);
         va_end(ap);
         n = strlen(e->message);
-        (void)snprintf(e->message + n, sizeof(e->message) - n, ": %s", strerrordesc_np(-r) ?: "unknown error");
+        (void)snprintf(e->message + n, sizeof(e->message) - n, ": %s",
+                       strerrordesc_np(-r) ?: "unknown error");
         return r;
 }
 

@@ -32,13 +32,14 @@ static int field_of(sd_json_variant *object, const char *name, const char *field
         if (!v)
                 return error_set(e, -EINVAL, "%s: field \"%s\" expected, not found", name, field);
         if (!is_type(v))
-                return error_set(e, -EINVAL, "%s: field \"%s\": %s expected, found something else", name, field,
-                                 type);
+                return error_set(e, -EINVAL, "%s: field \"%s\": %s expected, found something else", name,
+                                 field, type);
         *ret = v;
         return 0;
 }
 
-int json_string(sd_json_variant *object, const char *name, const char *field, const char **ret, struct error *e)
+int json_string(sd_json_variant *object, const char *name, const char *field, const char **ret,
+                struct error *e)
 {
         sd_json_variant *v = NULL;
         int r;
@@ -67,12 +68,14 @@ int json_unsigned(sd_json_variant *object, const char *name, const char *field, 
         return 0;
 }
 
-int json_object(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret, struct error *e)
+int json_object(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret,
+                struct error *e)
 {
         return field_of(object, name, field, "an object", sd_json_variant_is_object, ret, e);
 }
 
-int json_array(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret, struct error *e)
+int json_array(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret,
+               struct error *e)
 {
         return field_of(object, name, field, "an array", sd_json_variant_is_array, ret, e);
 }

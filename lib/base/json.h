@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* JSON is sd-json; this adds what every reader and printer here needs: limits, and messages that name the field. */
+/* JSON is sd-json; this adds what every reader and printer here needs: limits, and messages that name the
+ * field. */
 #pragma once
 
 #include <stdint.h>
@@ -16,14 +17,16 @@ enum json_mode { JSON_OFF, JSON_SHORT, JSON_PRETTY };
 /* Prints v to standard output as the mode says, with a newline. */
 int json_print(sd_json_variant *v, enum json_mode mode);
 
-/* Parses text of n bytes (a NUL must follow). `name` is what the message calls it. Depth and size are bounded by
- * the caller's size limit and sd-json's own depth limit. */
+/* Parses text of n bytes (a NUL must follow). `name` is what the message calls it. Depth and size are bounded
+ * by the caller's size limit and sd-json's own depth limit. */
 int json_parse(const char *name, const char *text, sd_json_variant **ret, struct error *e);
 
 /* The field of an object: a borrowed reference. -EINVAL when it is absent, or not of the type asked for. */
-int json_string(sd_json_variant *object, const char *name, const char *field, const char **ret, struct error *e);
+int json_string(sd_json_variant *object, const char *name, const char *field, const char **ret,
+                struct error *e);
 int json_unsigned(sd_json_variant *object, const char *name, const char *field, uint64_t max, uint64_t *ret,
                   struct error *e);
 int json_object(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret,
                 struct error *e);
-int json_array(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret, struct error *e);
+int json_array(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret,
+               struct error *e);

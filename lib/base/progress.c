@@ -33,8 +33,9 @@ void progress_update(struct progress *p, uint64_t done)
         if (spent > 500)
                 (void)fprintf(stderr, ", %lu MiB/s", (unsigned long)((done >> 20) * 1000 / spent));
         if (spent > 500 && done > 0 && p->total > done)
-                (void)fprintf(stderr, ", %lu s left",
-                              (unsigned long)((double)(p->total - done) / (double)done * (double)spent / 1000));
+                (void)fprintf(
+                        stderr, ", %lu s left",
+                        (unsigned long)((double)(p->total - done) / (double)done * (double)spent / 1000));
 }
 
 void progress_end(struct progress *p)

@@ -102,7 +102,8 @@ int event_log_append(struct event_log *log, const char *name, const void *data, 
         int r;
 
         if (size > EVENT_DATA_MAX || strlen(name) >= sizeof(((struct event_record *)0)->name))
-                return error_set(e, -E2BIG, "event %s: at most %u bytes expected, found %zu", name, EVENT_DATA_MAX, size);
+                return error_set(e, -E2BIG, "event %s: at most %u bytes expected, found %zu", name,
+                                 EVENT_DATA_MAX, size);
         content_bytes = malloc(content_size);
         bytes = malloc(content_size + 512);
         if (!content_bytes || !bytes)
@@ -160,7 +161,8 @@ static int get_digests(const struct tlv *t, struct tpm_digests *ret)
         while (offset < t->size) {
                 struct tlv d;
 
-                if (out.n >= TPM_BANKS_MAX || get_tlv(t->value, t->size, &offset, &d) < 0 || d.size > TPM_DIGEST_MAX)
+                if (out.n >= TPM_BANKS_MAX || get_tlv(t->value, t->size, &offset, &d) < 0 ||
+                    d.size > TPM_DIGEST_MAX)
                         return -EBADMSG;
                 out.digest[out.n] = (struct tpm_digest){.algorithm = d.type, .size = (uint16_t)d.size};
                 memcpy(out.digest[out.n++].bytes, d.value, d.size);
@@ -202,7 +204,8 @@ int event_log_next(const uint8_t *log, size_t size, size_t *offset, struct event
         if (t[0].type != CEL_SEQUENCE || t[0].size != 8 || t[1].type != CEL_PCR || t[1].size != 4 ||
             t[2].type != CEL_DIGESTS || get_digests(&t[2], &record.digests) < 0 ||
             t[3].type != CEL_CONTENT_HOLDFAST || get_content(&t[3], &record) < 0)
-                return error_set(e, -EBADMSG, "event log: a record expected at byte %zu, found something else", *offset);
+                return error_set(e, -EBADMSG,
+                                 "event log: a record expected at byte %zu, found something else", *offset);
         record.sequence = get_be(t[0].value, 8);
         record.pcr = (uint32_t)get_be(t[1].value, 4);
         *ret = record;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An event log of our own: TCG Canonical Event Log, TLV encoding (CEL, version 1.0, section 5.1). EVENTS.md in this
- * folder lists every event.
+/* An event log of our own: TCG Canonical Event Log, TLV encoding (CEL, version 1.0, section 5.1). EVENTS.md
+ * in this folder lists every event.
  *
- * A record is written, then its PCR extended, then the record marked in a file beside the log (`PATH.mark`, the
- * number of records extended). A record that is written but not marked may or may not be in the PCR: whoever opens
- * the log next can tell by replay. */
+ * A record is written, then its PCR extended, then the record marked in a file beside the log (`PATH.mark`,
+ * the number of records extended). A record that is written but not marked may or may not be in the PCR:
+ * whoever opens the log next can tell by replay. */
 #pragma once
 
 #include "tpm/tpm.h"
@@ -23,8 +23,10 @@ enum {
 
 struct event_log;
 
-/* A new log for one PCR. `path` is created; -EEXIST when it is there. `tpm` is borrowed. The caller frees *ret. */
-int event_log_create(const char *path, unsigned pcr, struct tpm *tpm, struct event_log **ret, struct error *e);
+/* A new log for one PCR. `path` is created; -EEXIST when it is there. `tpm` is borrowed. The caller frees
+ * *ret. */
+int event_log_create(const char *path, unsigned pcr, struct tpm *tpm, struct event_log **ret,
+                     struct error *e);
 struct event_log *event_log_free(struct event_log *log);
 DEFINE_CLEANUP(struct event_log *, event_log_free)
 
@@ -43,10 +45,11 @@ struct event_record {
         size_t data_size;
 };
 
-/* Reads the record at *offset and moves *offset behind it. 1: a record; 0: the end; -EBADMSG: not a log. A record
- * cut short by a killed writer is the end only when it is the last thing in the buffer: -ENODATA. */
-int event_log_next(const uint8_t *log, size_t size, size_t *offset, struct event_record *ret, struct error *e);
+/* Reads the record at *offset and moves *offset behind it. 1: a record; 0: the end; -EBADMSG: not a log. A
+ * record cut short by a killed writer is the end only when it is the last thing in the buffer: -ENODATA. */
+int event_log_next(const uint8_t *log, size_t size, size_t *offset, struct event_record *ret,
+                   struct error *e);
 
-/* The SHA-256 PCR value that a log gives when it is replayed from zeros; checks that each record's digest is that
- * of its content and that sequence numbers count from 0. */
+/* The SHA-256 PCR value that a log gives when it is replayed from zeros; checks that each record's digest is
+ * that of its content and that sequence numbers count from 0. */
 int event_log_replay(const uint8_t *log, size_t size, uint8_t ret[static 32], struct error *e);

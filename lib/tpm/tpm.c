@@ -58,7 +58,8 @@ static int read_banks(struct tpm *tpm, struct error *e)
         TPMI_YES_NO more;
         TSS2_RC rc;
 
-        rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_PCRS, 0, 1, &more, &data);
+        rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_PCRS, 0, 1,
+                                &more, &data);
         if (rc != TSS2_RC_SUCCESS)
                 return tpm_error(rc, "GetCapability(PCRS)", e);
         for (uint32_t i = 0; i < data->data.assignedPCR.count && i < TPM2_NUM_PCR_BANKS; i++) {
@@ -111,7 +112,8 @@ int tpm_hash(struct tpm *tpm, const void *data, size_t size, struct tpm_digests 
                         if (known_banks[k].algorithm != tpm->bank[i])
                                 continue;
                         if (EVP_Digest(data, size, d->bytes, NULL, known_banks[k].md(), NULL) != 1)
-                                return error_set(e, -EIO, "hash 0x%04x of %zu bytes failed", tpm->bank[i], size);
+                                return error_set(e, -EIO, "hash 0x%04x of %zu bytes failed", tpm->bank[i],
+                                                 size);
                         d->algorithm = tpm->bank[i];
                         d->size = known_banks[k].size;
                         out.n++;
@@ -129,7 +131,8 @@ int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digests *dige
                 values.digests[i].hashAlg = digests->digest[i].algorithm;
                 memcpy(&values.digests[i].digest, digests->digest[i].bytes, digests->digest[i].size);
         }
-        rc = Esys_PCR_Extend(tpm->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values);
+        rc = Esys_PCR_Extend(tpm->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                             &values);
         if (rc != TSS2_RC_SUCCESS)
                 return tpm_error(rc, "PCR_Extend", e);
         return 0;
@@ -143,7 +146,8 @@ int tpm_pcr_read(struct tpm *tpm, unsigned pcr, uint8_t ret[static 32], struct e
         TSS2_RC rc;
 
         selection.pcrSelections[0].pcrSelect[pcr / 8] = (uint8_t)(1u << pcr % 8);
-        rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection, NULL, NULL, &digests);
+        rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection, NULL, NULL,
+                           &digests);
         if (rc != TSS2_RC_SUCCESS)
                 return tpm_error(rc, "PCR_Read", e);
         if (digests->count != 1 || digests->digests[0].size != 32)

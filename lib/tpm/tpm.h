@@ -16,7 +16,7 @@ struct tpm;
 /* One digest of an event for one PCR bank. */
 struct tpm_digest {
         uint16_t algorithm; /* TPM_ALG_ID */
-        uint16_t size; /* bytes */
+        uint16_t size;      /* bytes */
         uint8_t bytes[TPM_DIGEST_MAX];
 };
 
@@ -25,13 +25,14 @@ struct tpm_digests {
         size_t n;
 };
 
-/* Opens the TPM behind a TCTI configuration such as "device:/dev/tpmrm0" or "swtpm:path=/…". The caller frees *ret.
- * -ENOTSUP when no PCR bank with SHA-256 is active. */
+/* Opens the TPM behind a TCTI configuration such as "device:/dev/tpmrm0" or "swtpm:path=/…". The caller frees
+ * *ret. -ENOTSUP when no PCR bank with SHA-256 is active. */
 int tpm_open(const char *tcti, struct tpm **ret, struct error *e);
 struct tpm *tpm_free(struct tpm *tpm);
 DEFINE_CLEANUP(struct tpm *, tpm_free)
 
-/* Hashes data of size bytes once for every active PCR bank that we know (SHA-1, SHA-256, SHA-384, SHA-512). */
+/* Hashes data of size bytes once for every active PCR bank that we know (SHA-1, SHA-256, SHA-384, SHA-512).
+ */
 int tpm_hash(struct tpm *tpm, const void *data, size_t size, struct tpm_digests *ret, struct error *e);
 
 /* TPM2_PCR_Extend of one PCR in all those banks. */

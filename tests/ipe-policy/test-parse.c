@@ -23,9 +23,11 @@ ParameterizedTestParameters(parse, verdicts)
                 {HEADER "DEFAULT action=DENY\r\nop=EXECUTE boot_verified=TRUE action=ALLOW\n\n", 0},
                 {"\n \t\n# comment\n" HEADER "DEFAULT action=DENY # rest\n", 0},
                 {"policy_name=a policy_version=+1.01.65535\nDEFAULT action=DENY", 0},
-                {HEADER "DEFAULT op=EXECUTE action=DENY\nDEFAULT op=FIRMWARE action=DENY\nDEFAULT op=KMODULE action=DENY\n"
+                {HEADER "DEFAULT op=EXECUTE action=DENY\nDEFAULT op=FIRMWARE action=DENY\nDEFAULT op=KMODULE "
+                        "action=DENY\n"
                         "DEFAULT op=KEXEC_IMAGE action=DENY\nDEFAULT op=KEXEC_INITRAMFS action=DENY\n"
-                        "DEFAULT op=POLICY action=DENY\nDEFAULT op=X509_CERT action=DENY\n", 0},
+                        "DEFAULT op=POLICY action=DENY\nDEFAULT op=X509_CERT action=DENY\n",
+                 0},
                 {HEADER "DEFAULT action=DENY\nop=EXECUTE action=ALLOW", 0},
                 {HEADER "DEFAULT action=DENY\nop=EXECUTE dmverity_roothash=sha256:AbCd action=ALLOW", 0},
                 {HEADER "DEFAULT action=DENY\nop=EXECUTE dmverity_roothash=: action=ALLOW", 0},
@@ -62,14 +64,16 @@ ParameterizedTest(struct verdict *v, parse, verdicts)
         int r;
 
         r = ipe_policy_parse(v->text, strlen(v->text), &policy, &e);
-        cr_expect_eq(r, v->expected, "%d expected, found %d (%s) for: %s", v->expected, r, e.message, v->text);
+        cr_expect_eq(r, v->expected, "%d expected, found %d (%s) for: %s", v->expected, r, e.message,
+                     v->text);
         cr_expect_eq(e.message[0] != '\0', r < 0, "a message comes with an error and only then: %s", v->text);
 }
 
 Test(parse, facts)
 {
-        static const char text[] = "policy_name=host policy_version=1.0.7\nDEFAULT action=DENY\n"
-                                   "op=EXECUTE boot_verified=TRUE action=DENY\nop=EXECUTE boot_verified=TRUE action=ALLOW\n";
+        static const char text[] =
+                "policy_name=host policy_version=1.0.7\nDEFAULT action=DENY\n"
+                "op=EXECUTE boot_verified=TRUE action=DENY\nop=EXECUTE boot_verified=TRUE action=ALLOW\n";
         struct ipe_policy policy;
 
         cr_assert_eq(ipe_policy_parse(text, strlen(text), &policy, NULL), 0);

@@ -25,7 +25,8 @@ struct line {
 
 ParameterizedTestParameters(cmdline, different)
 {
-        static struct line lines[] = {{"a b=c \n"}, {"a b=c d\n"}, {"a b=\n"}, {"\n"}, {""}, {" a b=c\n"}, {"a b=c\n\n"}, {"a B=c\n"}};
+        static struct line lines[] = {{"a b=c \n"}, {"a b=c d\n"}, {"a b=\n"},    {"\n"},
+                                      {""},         {" a b=c\n"},  {"a b=c\n\n"}, {"a B=c\n"}};
 
         return cr_make_param_array(struct line, lines, sizeof(lines) / sizeof(lines[0]));
 }
@@ -42,12 +43,15 @@ ParameterizedTest(struct line *l, cmdline, different)
 #define UUID "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
 
 static const char good[] =
-        "{\"version\":1,\"name\":\"holdfast\",\"variant\":\"prod\",\"security_version\":3,\"cmdline\":\"a b\","
-        "\"root\":{\"partition_uuid\":\"" UUID "\",\"verity_partition_uuid\":\"" UUID "\",\"signature_partition_uuid\":\"" UUID "\","
+        "{\"version\":1,\"name\":\"holdfast\",\"variant\":\"prod\",\"security_version\":3,\"cmdline\":\"a "
+        "b\","
+        "\"root\":{\"partition_uuid\":\"" UUID "\",\"verity_partition_uuid\":\"" UUID
+        "\",\"signature_partition_uuid\":\"" UUID "\","
         "\"root_hash\":\"" HASH "\",\"algorithm\":\"sha256\",\"salt\":\"" HASH "\",\"data_block_size\":4096,"
         "\"hash_block_size\":4096,\"data_size\":40960,\"hash_offset\":0},"
         "\"policies\":{\"ipe_boot\":{\"name\":\"b\",\"version\":\"1.0.0\",\"sha256\":\"" HASH "\"},"
-        "\"ipe_host\":{\"name\":\"h\",\"version\":\"1.2.3\",\"sha256\":\"" HASH "\"},\"selinux\":{\"sha256\":\"" HASH "\"}},"
+        "\"ipe_host\":{\"name\":\"h\",\"version\":\"1.2.3\",\"sha256\":\"" HASH
+        "\"},\"selinux\":{\"sha256\":\"" HASH "\"}},"
         "\"modules\":[\"erofs\",\"loop\"]}";
 
 Test(image, good)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The log and the PCR say the same, on a real TPM implementation; and the reader takes nothing that is no log. */
+/* The log and the PCR say the same, on a real TPM implementation; and the reader takes nothing that is no
+ * log. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +33,8 @@ static void start(void)
         swtpm = fork();
         if (swtpm == 0) {
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server, "--ctrl", control,
-                             "--flags", "startup-clear", NULL);
+                (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
+                             "--ctrl", control, "--flags", "startup-clear", NULL);
                 _exit(127);
         }
         for (int i = 0; i < 200 && tpm_open(tcti, &tpm, &e) < 0; i++)
