@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Partitions in a sysfs and a /dev made of files, as Linux shows them; the GPT is sfdisk's. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "scratch.h"
+#include "verity-tools/internal.h"
+
+#define UUID_A "11111111-2222-3333-4444-555555555501"
+#define UUID_B "11111111-2222-3333-4444-5555555555ff"
+
+static void put_disk(const char *disk)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "devices/%s/queue/logical_block_size", disk);
+        put_text(path, "512\n");
+}
+
+static void put_partition(const char *disk, unsigned number, const char *label)
+{
+        char path[128], text[256], target[128];
+
+        (void)snprintf(path, sizeof(path), "devices/%s/%s%u/partition", disk, disk, number);
+        (void)snprintf(text, sizeof(text), "%u\n", number);
+        put_text(path, text);
+        (void)snprintf(path, sizeof(path), "devices/%s/%s%u/size", disk, disk, number);
+        put_text(path, "8\n");
+        (void)snprintf(path, sizeof(path), "devices/%s/%s%u/uevent", disk, disk, number);
+        (void)snprintf(text, sizeof(text), "MAJOR=254\nDEVNAME=%s%u\nDEVTYPE=partition\nPARTN=%u\n%s%s\n",
+                       disk, number, number, label ? "PARTNAME=" : "", label ?: "");
+        put_text(path, text);
+        (void)snprintf(path, sizeof(path), "block/%s%u", disk, number);
+        (void)snprintf(target, sizeof(target), "../devices/%s/%s%u", disk, disk, number);
+        cr_assert_eq(symlink(target, path), 0);
+}
+
+/* vda has three partitions, vdb one whose name one of them has too. */
+static void set_up(void)
+{
+        scratch_enter();
+        cr_assert_eq(mkdir("block", 0755), 0);
+        put_disk("vda");
+        put_disk("vdb");
+        cr_assert_eq(symlink("../devices/vda", "block/vda"), 0);
+        cr_assert_eq(symlink("../devices/vdb", "block/vdb"), 0);
+        put_partition("vda", 1, "root");
+        put_partition("vda", 2, "both");
+        put_partition("vda", 3, NULL);
+        put_partition("vdb", 1, "both");
+        shell("mkdir dev && truncate -s 4M dev/vda dev/vdb && "
+              "printf 'label: gpt\\nsize=1M, name=root, uuid=%s\\nsize=1M, name=both, "
+              "uuid=%s\\nsize=512K\\n' | sfdisk -q dev/vda && "
+              "printf 'label: gpt\\nsize=1M, name=both, uuid=%s\\n' | sfdisk -q dev/vdb",
+              UUID_A, UUID_B, UUID_B);
+}
+
+TestSuite(partition, .init = set_up, .fini = scratch_leave);
+
+static int find(const char *label, const char *uuid, const char *disk, struct partition *ret, struct error *e)
+{
+        return partition_find("block", "dev", label, uuid, disk, ret, e);
+}
+
+Test(partition, by_label)
+{
+        struct partition p = {};
+        struct error e = {};
+
+        cr_assert_eq(find("root", NULL, NULL, &p, &e), 0, "%s", e.message);
+        cr_expect_str_eq(p.path, "dev/vda1");
+        cr_expect_str_eq(p.disk, "vda");
+        cr_expect_str_eq(p.uuid, UUID_A);
+        cr_expect_eq(p.size, 4096);
+        cr_expect_eq(find("roo", NULL, NULL, &p, &e), -ENOENT);
+        cr_expect_eq(find("root", NULL, "vdb", &p, &e), -ENOENT);
+        cr_expect_eq(find("", NULL, "vdb", &p, &e), -ENOENT);
+}
+
+Test(partition, by_uuid)
+{
+        struct partition p = {};
+        struct error e = {};
+
+        cr_assert_eq(find(NULL, UUID_A, NULL, &p, &e), 0, "%s", e.message);
+        cr_expect_str_eq(p.path, "dev/vda1");
+        cr_assert_eq(find(NULL, "11111111-2222-3333-4444-5555555555FF", "vda", &p, &e), 0, "%s", e.message);
+        cr_expect_str_eq(p.path, "dev/vda2");
+        cr_expect_eq(find(NULL, "11111111-2222-3333-4444-555555555502", NULL, &p, &e), -ENOENT);
+}
+
+Test(partition, duplicates_are_an_error)
+{
+        struct partition p = {};
+        struct error e = {};
+
+        cr_expect_eq(find("both", NULL, NULL, &p, &e), -ENOTUNIQ);
+        cr_expect_not_null(strstr(e.message, "dev/vdb1"), "%s", e.message);
+        cr_expect_eq(find(NULL, UUID_B, NULL, &p, &e), -ENOTUNIQ);
+        cr_expect_eq(find("both", NULL, "vdb", &p, &e), 0);
+        cr_expect_str_eq(p.path, "dev/vdb1");
+}
+
+Test(partition, the_kernels_uuid_goes_first)
+{
+        struct partition p = {};
+
+        put_text("devices/vda/vda1/uevent", "DEVNAME=vda1\nPARTN=1\nPARTNAME=root\nPARTUUID=abc\n");
+        cr_assert_eq(find(NULL, "ABC", NULL, &p, NULL), 0);
+        cr_expect_str_eq(p.path, "dev/vda1");
+}
+
+Test(partition, a_disk_without_gpt_has_no_uuids)
+{
+        struct partition p = {};
+
+        shell("truncate -s 0 dev/vda && truncate -s 4M dev/vda");
+        cr_expect_eq(find(NULL, UUID_A, NULL, &p, NULL), -ENOENT);
+        cr_assert_eq(find("root", NULL, NULL, &p, NULL), 0, "the name still comes from the kernel");
+        cr_expect_str_eq(p.uuid, "");
+}
+
+Test(partition, lying_gpt_headers)
+{
+        /* Entries at the end of the number space, entries of 4 GiB, no entries. */
+        static const char *const lies[] = {
+                "printf '\\377\\377\\377\\377\\377\\377\\377\\177' | dd of=dev/vda bs=1 seek=584 "
+                "conv=notrunc",
+                "printf '\\377\\377\\377\\377' | dd of=dev/vda bs=1 seek=596 conv=notrunc",
+                "printf '\\000\\000\\000\\000' | dd of=dev/vda bs=1 seek=592 conv=notrunc"};
+        struct partition p = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(lies); i++) {
+                shell("%s 2>&1", lies[i]);
+                cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -ENOENT, "%s", lies[i]);
+        }
+        shell("truncate -s 100 dev/vda");
+        cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -EIO);
+}
