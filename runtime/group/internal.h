@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Private to runtime/group/: the manager's and the groups' insides. */
+#pragma once
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <sys/types.h>
+
+#include "runtime/group/machine.h"
+#include "runtime/group/manager.h"
+#include "runtime/layer/layer.h"
+
+/* How long a group waits for the uplink to have an address, and how often it looks. */
+#define UPLINK_WAIT_MS 15000u
+#define UPLINK_POLL_MS 200u
+
+/* The executor has this long for each of its steps. */
+#define EXECUTOR_TIMEOUT_MS 60000u
+
+struct operation;
+
+/* groupd's end of a container's stdout or stderr. */
+struct output {
+        int fd;
+        sd_event_source *source;
+        struct log_line *line;
+};
+
+struct container {
+        struct group *group;
+        size_t index;
+        const struct definition_container *definition;
+        struct store_image *image; /* NULL after a restart until it is needed */
+        char image_digest[72];
+        pid_t pid;          /* 0: none */
+        uint64_t pid_start; /* /proc/PID/stat, field 22 */
+        int pidfd;
+        sd_event_source *pid_source, *timer;
+        struct output outputs[2];
+        struct operation *operation; /* the executor is busy with it */
+        bool exit_pending;           /* it ended while the executor was busy */
+        bool out_of_memory;
+        uint64_t started_us, finished_us; /* CLOCK_REALTIME, 0: not yet */
+};
+
+struct waiter {
+        int type;
+        manager_answer_t answer;
+        void *userdata;
+};
+
+struct group {
+        struct manager *manager;
+        struct definition *definition;
+        struct machine machine;
+        struct container *containers; /* as many as the definition has */
+        unsigned categories[2];       /* MCS */
+        struct in_addr address;       /* 0.0.0.0: none yet */
+        char interface[16];           /* the host's end */
+        bool holds_layers;
+        uint64_t created_us;
+        char *reason; /* why it could not be started */
+        uint64_t uplink_deadline_ms;
+        sd_event_source *uplink_timer;
+        struct waiter *waiters;
+        size_t n_waiters;
+};
+
+struct work {
+        struct group *group;
+        bool is_event;
+        struct event event;
+        struct effect effect;
+};
+
+struct manager {
+        sd_event *event;
+        struct manager_options options;
+        bool selinux;
+        struct trust_store *trust;
+        struct store *store; /* NULL: no store disk */
+        struct layer_verity_options layer_options;
+        struct layers *layers;
+        char *cgroup; /* the subtree that is ours, below /sys/fs/cgroup, no slash at its end */
+        struct group **groups;
+        size_t n_groups;
+        struct work *queue;
+        size_t n_queue, room_queue;
+        sd_event_source *queue_source;
+};
+
+/* manager.c */
+void manager_say(struct manager *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void group_event(struct group *g, enum event_type type, size_t container, int status);
+void group_answer(struct group *g);
+void group_fail(struct group *g, const struct error *e);
+uint64_t now_ms(void); /* CLOCK_BOOTTIME */
+uint64_t now_us(void); /* CLOCK_REALTIME */
+struct group *group_new(struct manager *m, struct definition *d);
+struct group *group_free(struct group *g);
+DEFINE_CLEANUP(struct group *, group_free)
+
+/* effects.c: begins the effect; its end comes as an event. */
+void group_effect(struct group *g, const struct effect *effect);
+
+/* prepare.c */
+void group_prepare(struct group *g);
+void group_release(struct group *g);
+int group_find_images(struct group *g, struct error *e);
+int group_acquire_layers(struct group *g, struct error *e);
+
+/* container.c */
+void container_create(struct container *c);
+void container_start(struct container *c);
+void container_terminate(struct container *c);
+void container_kill(struct container *c);
+void container_clean(struct container *c);
+void container_arm(struct container *c, uint64_t deadline_ms);
+void container_directory(const struct container *c, const char *name, char ret[static PATH_MAX]);
+int container_watch(struct container *c);
+struct container_fact container_look(struct container *c);
+void container_done(struct container *c);
+
+/* output.c */
+int output_open(struct container *c, int ret_write_ends[static 2], struct error *e);
+int output_watch(struct container *c, int stream);
+void output_close(struct container *c);
+void output_take_over(struct manager *m);
+void log_path(const struct group *g, const char *container, char ret[static PATH_MAX]);
+
+/* executor.c: begins `crun VERB …`; `done` comes later with 0 or -errno, unless the operation is dropped. */
+struct operation_options {
+        const int *stdio; /* three descriptors, or NULL */
+        int keep_fd;      /* becomes SPEC_RECORD_FD, or -EBADF */
+};
+typedef void (*operation_done_t)(struct container *c, int r, const struct error *e);
+int executor_begin(struct container *c, const char *const *arguments, const struct operation_options *options,
+                   operation_done_t done, struct error *e);
+void operation_drop(struct operation *o);
+
+/* cgroup.c */
+int cgroup_find(char **ret, struct error *e);
+void cgroup_end_strays(void);
+int cgroup_make_group(const struct group *g, struct error *e);
+int cgroup_remove(const char *cgroup);
+void cgroup_kill(const char *cgroup);
+bool cgroup_ran_out_of_memory(const char *cgroup);
+void cgroup_of_group(const struct group *g, char ret[static PATH_MAX]);
+void cgroup_of_container(const struct container *c, char ret[static PATH_MAX]);
+
+/* state.c */
+int group_save(struct group *g, struct error *e);
+int group_load(struct manager *m, const char *name, struct group **ret, bool *ret_rebooted, struct error *e);
+void group_state_directory(const struct group *g, char ret[static PATH_MAX]);
+int group_remove_state(struct group *g, struct error *e);
+int group_to_json(const struct group *g, sd_json_variant **ret);
+
+/* mcs.c: the first pair of SELinux categories that no group has. -ENOSPC */
+int categories_choose(const struct manager *m, unsigned ret[static 2]);
+
+/* tree.c: removes a directory with all that is in it, no file system but its own. */
+int remove_tree(const char *path, struct error *e);

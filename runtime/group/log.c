@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/group/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static const char *const streams[] = {[LOG_STDOUT] = "stdout", [LOG_STDERR] = "stderr"};
+
+static int previous_name(const char *path, char ret[static PATH_MAX])
+{
+        return snprintf(ret, PATH_MAX, "%s.1", path) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int write_line(const char *path, enum log_stream stream, char tag, const char *text, size_t n)
+{
+        char head[80], stamp[32], previous[PATH_MAX];
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        _cleanup_free_ char *line = NULL;
+        struct timespec now;
+        struct stat st;
+        struct tm tm;
+        int k;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+        k = snprintf(head, sizeof(head), "%s.%09ldZ %s %c ", stamp, now.tv_nsec, streams[stream], tag);
+        line = malloc((size_t)k + n + 1);
+        if (!line)
+                return -ENOMEM;
+        memcpy(line, head, (size_t)k);
+        memcpy(line + k, text, n);
+        line[(size_t)k + n] = '\n';
+        if ((uint64_t)st.st_size + (uint64_t)k + n + 1 > LOG_SIZE_MAX) {
+                k = previous_name(path, previous);
+                if (k < 0 || rename(path, previous) < 0)
+                        return k < 0 ? k : -errno;
+                return write_line(path, stream, tag, text, n);
+        }
+        return write_full(fd, line, (size_t)k + n + 1);
+}
+
+int log_append(const char *path, enum log_stream stream, struct log_line *line, const char *data, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                int r = 0;
+
+                if (data[i] == '\n') {
+                        r = write_line(path, stream, 'F', line->text, line->n);
+                        line->n = 0;
+                } else {
+                        line->text[line->n++] = data[i];
+                        if (line->n == sizeof(line->text)) {
+                                r = write_line(path, stream, 'P', line->text, line->n);
+                                line->n = 0;
+                        }
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int log_finish(const char *path, enum log_stream stream, struct log_line *line)
+{
+        size_t n = line->n;
+
+        line->n = 0;
+        return n > 0 ? write_line(path, stream, 'F', line->text, n) : 0;
+}
+
+/* Length of the UTF-8 sequence at p (RFC 3629), 0 if there is none. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+        size_t k = p[0] < 0x80                   ? 1
+                   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                   : (p[0] & 0xf0) == 0xe0       ? 3
+                   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                                 : 0;
+
+        if (k == 0 || k > n)
+                return 0;
+        for (size_t i = 1; i < k; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+            (p[0] == 0xf4 && p[1] > 0x8f))
+                return 0;
+        return k;
+}
+
+/* Replaces what is not UTF-8, and NUL, by U+FFFD. */
+static char *to_utf8(const char *text, size_t n)
+{
+        char *out = malloc(3 * n + 1), *q = out;
+
+        for (size_t i = 0; out && i < n;) {
+                size_t k = text[i] ? utf8_length((const unsigned char *)text + i, n - i) : 0;
+
+                if (k == 0) {
+                        memcpy(q, "\xef\xbf\xbd", 3);
+                        q += 3;
+                        i++;
+                } else {
+                        memcpy(q, text + i, k);
+                        q += k;
+                        i += k;
+                }
+        }
+        if (out)
+                *q = '\0';
+        return out;
+}
+
+/* One line of the file. Lines that are not ours, after a crash in the middle of one, are passed over. */
+static int append_entry(sd_json_variant **list, const char *line, size_t n)
+{
+        const char *stamp_end = memchr(line, ' ', n), *stream_end, *text;
+        _cleanup_free_ char *utf8 = NULL, *stamp = NULL, *stream = NULL;
+
+        stream_end = stamp_end ? memchr(stamp_end + 1, ' ', n - (size_t)(stamp_end + 1 - line)) : NULL;
+        if (!stream_end || stream_end + 3 > line + n || stream_end[2] != ' ')
+                return 0;
+        text = stream_end + 3;
+        stamp = strndup(line, (size_t)(stamp_end - line));
+        stream = strndup(stamp_end + 1, (size_t)(stream_end - stamp_end - 1));
+        utf8 = to_utf8(text, n - (size_t)(text - line));
+        if (!stamp || !stream || !utf8)
+                return -ENOMEM;
+        return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("time", stamp),
+                                              SD_JSON_BUILD_PAIR_STRING("stream", stream),
+                                              SD_JSON_BUILD_PAIR_STRING("text", utf8));
+}
+
+/* Opens the file that the position is in, or the oldest that there is. 0: none. */
+static int open_at(const char *path, struct log_position *position, int *ret_fd, bool *ret_previous)
+{
+        char previous[PATH_MAX];
+        struct stat st;
+        int r;
+
+        r = previous_name(path, previous);
+        if (r < 0)
+                return r;
+        for (int oldest = 0; oldest < 2; oldest++)
+                for (int i = 0; i < 2; i++) {
+                        const char *name = i == 0 ? previous : path;
+                        _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+                        if (fd < 0 && errno == ENOENT)
+                                continue;
+                        if (fd < 0 || fstat(fd, &st) < 0)
+                                return -errno;
+                        if (!oldest && st.st_ino != position->file)
+                                continue;
+                        if (oldest)
+                                *position = (struct log_position){.file = st.st_ino};
+                        *ret_fd = TAKE_FD(fd);
+                        *ret_previous = i == 0;
+                        return 1;
+                }
+        return 0;
+}
+
+static int read_lines(int fd, struct log_position *position, size_t max, sd_json_variant **list)
+{
+        _cleanup_free_ char *buffer = malloc(max);
+        ssize_t n;
+        char *p, *end;
+
+        if (!buffer)
+                return -ENOMEM;
+        n = pread(fd, buffer, max, (off_t)position->offset);
+        if (n < 0)
+                return -errno;
+        for (p = buffer; (end = memchr(p, '\n', (size_t)(buffer + n - p))); p = end + 1) {
+                int r = append_entry(list, p, (size_t)(end - p));
+
+                if (r < 0)
+                        return r;
+        }
+        position->offset += (uint64_t)(p - buffer);
+        return p > buffer;
+}
+
+int log_read(const char *path, struct log_position *position, size_t max, sd_json_variant **ret)
+{
+        _cleanup_json_ sd_json_variant *list = NULL;
+        int r;
+
+        if (max < 4 * LOG_LINE_MAX)
+                max = 4 * LOG_LINE_MAX;
+        r = sd_json_variant_new_array(&list, NULL, 0);
+        while (r >= 0) {
+                _cleanup_close_ int fd = -EBADF;
+                bool previous;
+                struct stat st;
+
+                r = open_at(path, position, &fd, &previous);
+                if (r <= 0)
+                        break;
+                r = read_lines(fd, position, max, &list);
+                if (r != 0 || !previous)
+                        break;
+                /* the older file is read to its end: on with the newer, once it is there */
+                if (stat(path, &st) < 0)
+                        break;
+                *position = (struct log_position){.file = st.st_ino};
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(list);
+        return 0;
+}
