@@ -42,14 +42,16 @@ int temporary_beside(const char *path, char **ret_name, int *ret_fd, struct erro
         return 0;
 }
 
-/* mkfs.erofs with a fixed profile: uncompressed, time 0, no UUID, files without inline tails. */
+/* mkfs.erofs with a fixed profile: uncompressed, time 0, no UUID, files without inline tails. Where
+ * SOURCE_DATE_EPOCH is set, mkfs.erofs takes it over -T. */
 static int make_erofs(const char *source, bool tar, int keep_fd, const char *out,
                       const struct build_options *o, struct error *e)
 {
         struct process_options process = {.keep_fds = &keep_fd, .n_keep = keep_fd >= 0 ? 1 : 0};
         _cleanup_free_ char *contexts = NULL;
-        const char *argv[16] = {"mkfs.erofs", "--quiet", "-b4096", "-T0", "-Uclear", "-Enoinline_data"};
-        size_t n = 6;
+        const char *argv[16] = {"env",    "-u",  "SOURCE_DATE_EPOCH", "mkfs.erofs",     "--quiet",
+                                "-b4096", "-T0", "-Uclear",           "-Enoinline_data"};
+        size_t n = 9;
 
         if (o->file_contexts) {
                 if (asprintf(&contexts, "--file-contexts=%s", o->file_contexts) < 0) {

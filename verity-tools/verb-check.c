@@ -209,8 +209,10 @@ static int verify_file(const char *path, struct error *e)
         return r < 0 ? r : print_verified(path, &g);
 }
 
-/* Signatures as the machine checks them, and every block of every layer, which the machine does only as it reads them. */
-static int verify_store_image(const struct store *store, const struct trust_store *trust, const char *name, struct error *e)
+/* Signatures as the machine checks them, and every block of every layer, which the machine does only as it
+ * reads them. */
+static int verify_store_image(const struct store *store, const struct trust_store *trust, const char *name,
+                              struct error *e)
 {
         _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
         struct progress progress;

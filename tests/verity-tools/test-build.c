@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Images from trees and tars: what is in them, that the same input gives the same bytes, and what is refused.
+ */
+#include <archive.h>
+#include <archive_entry.h>
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "scratch.h"
+#include "verity-tools/build-internal.h"
+#include "verity-tools/internal.h"
+
+TestSuite(build, .init = scratch_enter, .fini = scratch_leave);
+
+static int build(const char *source, const char *output, struct verity_geometry *g, struct error *e)
+{
+        struct build_options o = {};
+
+        return build_image(source, output, &o, g, e);
+}
+
+static size_t files_here(void)
+{
+        _cleanup_closedir_ DIR *d = opendir(".");
+        size_t n = 0;
+
+        while (readdir(d))
+                n++;
+        return n - 2;
+}
+
+static void make_tree(void)
+{
+        shell("mkdir -p t/usr/bin t/etc && head -c 100000 /dev/zero >t/usr/bin/zero && echo hello >t/etc/a "
+              "&& ln t/etc/a t/etc/b && "
+              "ln -s ../etc/a t/usr/link && mkfifo t/pipe && chmod 750 t/etc && chmod 755 t t/usr t/usr/bin "
+              "&& chmod 640 t/etc/a && "
+              "chmod 644 t/usr/bin/zero t/pipe && chown 7:8 t/etc/a");
+}
+
+/* --- what is in them --- */
+
+Test(build, fsck_extracts_the_tree)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+        _cleanup_free_ char *before = NULL, *after = NULL;
+
+        make_tree();
+        cr_assert_eq(build("t", "t.img", &g, &e), 0, "%s", e.message);
+        shell("fsck.erofs --extract=out t.img");
+        before = shell_output("cd t && find . -printf '%%p %%y %%m %%U:%%G %%n %%l\\n' | sort && cat etc/a "
+                              "&& cksum usr/bin/zero");
+        after = shell_output("cd out && find . -printf '%%p %%y %%m %%U:%%G %%n %%l\\n' | sort && cat etc/a "
+                             "&& cksum usr/bin/zero");
+        cr_expect_str_eq(before, after);
+}
+
+Test(build, veritysetup_verifies)
+{
+        struct verity_geometry g = {};
+        char root_hash[2 * VERITY_DIGEST_MAX + 1];
+        struct build_options o = {.hash_output = "t.hash"};
+        struct error e = {};
+
+        make_tree();
+        cr_assert_eq(build("t", "t.img", &g, &e), 0, "%s", e.message);
+        verity_geometry_root_hash(&g, root_hash);
+        shell("veritysetup verify t.img t.img %s --hash-offset=%llu", root_hash,
+              (unsigned long long)g.hash_offset);
+        cr_assert_eq(build_image("t", "t.data", &o, &g, &e), 0, "%s", e.message);
+        cr_expect_eq(g.hash_offset, 0);
+        shell("veritysetup verify t.data t.hash %s", root_hash);
+}
+
+Test(build, whiteouts_become_overlayfs)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+        _cleanup_free_ char *out = NULL;
+
+        shell("mkdir -p l/d && touch l/.wh.gone l/d/.wh..wh..opq l/d/f && tar -C l -cf l.tar .");
+        cr_assert_eq(build("l.tar", "l.img", &g, &e), 0, "%s", e.message);
+        shell("fsck.erofs --extract=out --xattrs l.img");
+        out = shell_output("cd out && find . -printf '%%p %%y\\n' | sort && stat -c %%t:%%T gone");
+        cr_expect_str_eq(out, ". d\n./d d\n./d/f f\n./gone c\n0:0");
+        shell("dump.erofs --path=/d l.img | grep -q 'Xattr size: [1-9]'");
+}
+
+/* --- the same bytes --- */
+
+Test(build, golden)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+        char root_hash[2 * VERITY_DIGEST_MAX + 1];
+
+        make_tree();
+        cr_assert_eq(build("t", "t.img", &g, &e), 0, "%s", e.message);
+        verity_geometry_root_hash(&g, root_hash);
+        cr_expect_str_eq(root_hash, "0beaa6a651e960599bcb34fdfc3ccab8203f1b145d3e2238cf93509e1f3c5a71");
+}
+
+Test(build, same_bytes_from_tree_tar_and_any_surroundings)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        make_tree();
+        cr_assert_eq(build("t", "tree.img", &g, &e), 0, "%s", e.message);
+        shell("tar -C t -cf t.tar . && gzip -k t.tar && zstd -q t.tar && xz -k t.tar && tar -C t "
+              "--format=pax -cf pax.tar . && "
+              "tar -C t --format=ustar --sort=name -cf ustar.tar .");
+        cr_assert_eq(setenv("TZ", "Asia/Tokyo", 1), 0);
+        cr_assert_eq(setenv("LC_ALL", "C", 1), 0);
+        cr_assert_eq(setenv("SOURCE_DATE_EPOCH", "12345", 1), 0);
+        (void)umask(077);
+        static const char *const sources[] = {"t",        "t.tar",   "t.tar.gz", "t.tar.zst",
+                                              "t.tar.xz", "pax.tar", "ustar.tar"};
+        for (size_t i = 0; i < ELEMENTSOF(sources); i++) {
+                cr_assert_eq(build(sources[i], "again.img", &g, &e), 0, "%s: %s", sources[i], e.message);
+                shell("cmp tree.img again.img");
+        }
+}
+
+/* --- refused --- */
+
+static void set_capability(const char *path)
+{
+        shell("setcap cap_net_raw+ep %s", path);
+}
+
+Test(build, setuid_in_a_tree)
+{
+        struct build_options allow = {.allow_setuid = true};
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        make_tree();
+        shell("chmod g+s t/etc");
+        cr_expect_eq(build("t", "t.img", &g, &e), 0, "setgid directories are harmless: %s", e.message);
+        shell("rm t.img && chmod u+s t/usr/bin/zero");
+        cr_expect_eq(build("t", "t.img", &g, &e), -EBADMSG);
+        cr_expect_not_null(strstr(e.message, "t/usr/bin/zero"), "%s", e.message);
+        cr_expect_eq(files_here(), 1, "nothing is left behind");
+        cr_expect_eq(build_image("t", "t.img", &allow, &g, &e), 0, "%s", e.message);
+        shell("chmod u-s,g+s t/usr/bin/zero");
+        cr_expect_eq(build("t", "t.img", &g, &e), -EBADMSG);
+        shell("chmod g-s t/usr/bin/zero");
+        set_capability("t/usr/bin/zero");
+        cr_expect_eq(build("t", "t.img", &g, &e), -EBADMSG);
+        cr_expect_not_null(strstr(e.message, "capabilities"), "%s", e.message);
+}
+
+/* A tar with one entry, and 5 bytes of data if it is a file. */
+struct entry {
+        char name[300], link[64], xattr[40];
+        unsigned type, mode;
+        bool hard;
+        int error;
+};
+
+static void write_tar(const struct entry *t)
+{
+        struct archive *a = archive_write_new();
+        struct archive_entry *entry = archive_entry_new();
+
+        cr_assert_eq(archive_write_set_format_pax(a), ARCHIVE_OK);
+        cr_assert_eq(archive_write_open_filename(a, "t.tar"), ARCHIVE_OK);
+        archive_entry_set_pathname(entry, t->name);
+        archive_entry_set_filetype(entry, t->type);
+        archive_entry_set_perm(entry, (mode_t)t->mode);
+        if (t->hard)
+                archive_entry_set_hardlink(entry, t->link);
+        else if (t->type == AE_IFLNK)
+                archive_entry_set_symlink(entry, t->link);
+        else if (t->type == AE_IFREG)
+                archive_entry_set_size(entry, 5);
+        if (t->xattr[0])
+                archive_entry_xattr_add_entry(entry, t->xattr, "\1\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                                              20);
+        cr_assert_eq(archive_write_header(a, entry), ARCHIVE_OK, "%s", archive_error_string(a));
+        if (t->type == AE_IFREG && !t->hard)
+                cr_assert_eq(archive_write_data(a, "hello", 5), 5);
+        archive_entry_free(entry);
+        cr_assert_eq(archive_write_close(a), ARCHIVE_OK);
+        archive_write_free(a);
+}
+
+ParameterizedTestParameters(build, entries)
+{
+        static struct entry cases[16] = {
+                {.name = "usr/bin/a", .type = AE_IFREG, .mode = 0755},
+                {.name = "/abs", .type = AE_IFREG, .mode = 0755},
+                {.name = "./a//b/./c", .type = AE_IFREG, .mode = 0644},
+                {.name = "a/..b/...", .type = AE_IFREG, .mode = 0644},
+                {.name = "link", .link = "/../../etc/passwd", .type = AE_IFLNK, .mode = 0777},
+                {.name = "x", .type = AE_IFREG, .mode = 0644, .xattr = "user.a"},
+                {.name = "x", .type = AE_IFREG, .mode = 0644, .xattr = "trusted.overlay.redirect"},
+                {.name = "..", .type = AE_IFDIR, .mode = 0755, .error = -EBADMSG},
+                {.name = "../x", .type = AE_IFREG, .mode = 0644, .error = -EBADMSG},
+                {.name = "a/../../x", .type = AE_IFREG, .mode = 0644, .error = -EBADMSG},
+                {.name = "hard",
+                 .link = "../../etc/passwd",
+                 .type = AE_IFREG,
+                 .hard = true,
+                 .error = -EBADMSG},
+                {.name = "s", .type = AE_IFREG, .mode = 04755, .error = -EBADMSG},
+                {.name = "s", .type = AE_IFREG, .mode = 02755, .error = -EBADMSG},
+                {.name = "c",
+                 .type = AE_IFREG,
+                 .mode = 0755,
+                 .xattr = "security.capability",
+                 .error = -EBADMSG},
+                {.name = "hard", .link = "absent", .type = AE_IFREG, .hard = true, .error = -EPROTO},
+                {.type = AE_IFREG, .mode = 0644, .error = -EBADMSG},
+        };
+
+        memset(cases[15].name, 'x', 256);
+        return cr_make_param_array(struct entry, cases, ELEMENTSOF(cases));
+}
+
+ParameterizedTest(struct entry *t, build, entries)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        write_tar(t);
+        cr_expect_eq(build("t.tar", "t.img", &g, &e), t->error, "%s: %s", t->name, e.message);
+        cr_expect_eq(files_here(), t->error ? 1 : 2, "nothing is left behind");
+}
+
+Test(build, overlayfs_marks_do_not_pass)
+{
+        const struct entry t = {
+                .name = "x", .type = AE_IFREG, .mode = 0644, .xattr = "trusted.overlay.redirect"};
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        write_tar(&t);
+        cr_assert_eq(build("t.tar", "t.img", &g, &e), 0, "%s", e.message);
+        shell("dump.erofs --path=/x t.img | grep -q 'Xattr size: 0'");
+}
+
+Test(build, every_truncation_of_a_gzip_tar)
+{
+        struct verity_geometry g = {};
+        size_t size = 0, failed = 0;
+        char *data;
+
+        shell("mkdir t && head -c 3000 /dev/urandom >t/a && tar -C t -czf t.tgz .");
+        data = slurp("t.tgz", &size);
+        for (size_t n = 0; n + 8 < size; n += 97) {
+                put("short.tgz", data, n);
+                failed += build("short.tgz", "t.img", &g, NULL) < 0;
+        }
+        cr_expect_eq(failed, (size - 8 + 96) / 97);
+        cr_expect_eq(file_exists(AT_FDCWD, "t.img"), 0);
+        free(data);
+}
+
+Test(build, no_tar_at_all)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        put_text("text", "hello, this is no archive\n");
+        cr_expect_eq(build("text", "t.img", &g, &e), -EBADMSG, "%s", e.message);
+        put_text("empty", "");
+        cr_expect_eq(build("empty", "t.img", &g, &e), -EBADMSG, "%s", e.message);
+        cr_expect_eq(build("absent", "t.img", &g, &e), -ENOENT);
+        cr_expect_eq(build("text", "nowhere/t.img", &g, &e), -ENOENT);
+        cr_expect_eq(files_here(), 2);
+}
+
+Test(build, an_old_output_survives_a_failure)
+{
+        struct verity_geometry g = {};
+        _cleanup_free_ char *text = NULL;
+
+        put_text("t.img", "old");
+        put_text("text", "no archive");
+        cr_expect_lt(build("text", "t.img", &g, NULL), 0);
+        text = slurp("t.img", NULL);
+        cr_expect_str_eq(text, "old");
+}
+
+Test(build, geometry_is_read_back_and_compared)
+{
+        struct verity_geometry g = {}, again = {};
+        struct error e = {};
+        int fd;
+
+        make_tree();
+        cr_assert_eq(build("t", "t.img", &g, &e), 0, "%s", e.message);
+        fd = open("t.img", O_RDWR | O_CLOEXEC);
+        cr_assert_eq(build_read_geometry(fd, fd, NULL, &again, &e), 0, "%s", e.message);
+        cr_expect_eq(again.data_blocks, g.data_blocks);
+        cr_expect_eq(again.root_hash_size, 0, "a root hash is never read from the image");
+        cr_assert_eq(pwrite_full(fd, "\1", 1, g.hash_offset + 88), 0); /* the salt in the superblock */
+        cr_expect_eq(build_read_geometry(fd, fd, NULL, &again, &e), -EBADMSG);
+        close(fd);
+}
