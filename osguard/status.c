@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libdevmapper.h>
 #include <linux/capability.h>
+#include <selinux/selinux.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,17 @@ static void add_measurement(struct report *p, const uint8_t *log, size_t size)
         add(p, "Measured by osguard (PCR 14)", expected, found, memcmp(replayed, pcr, 32) == 0);
 }
 
+/* The program that the kernel runs as PID 1 came into its domain by exec: no label is left to chance. */
+static void add_init_domain(struct report *p)
+{
+        static const char expected[] = "system_u:system_r:init_t:";
+        char *context = NULL;
+        const char *found = getpidcon_raw(1, &context) < 0 ? "unreadable" : context;
+
+        add(p, "Domain of PID 1", "init_t", found, strncmp(found, expected, sizeof(expected) - 1) == 0);
+        freecon(context);
+}
+
 /* What osguard measured first is image.json itself: the expected values come from there. */
 static int image_from_log(const uint8_t *log, size_t size, struct image *ret, struct error *e)
 {
@@ -236,7 +248,7 @@ static void add_links(struct report *p, const uint8_t *log, size_t size)
         add_file(p, "Unsigned dm-verity refused", "/sys/module/dm_verity/parameters/require_signatures", "Y");
         add_ipe(p);
         add_file(p, "SELinux enforcing", "/sys/fs/selinux/enforce", "1");
-        add_file(p, "Domain of PID 1", "/proc/1/attr/current", "system_u:system_r:init_t:s0");
+        add_init_domain(p);
         add_bounding_set(p);
         add_file(p, "kexec closed", "/proc/sys/kernel/kexec_load_disabled", "1");
         add_file(p, "ptrace closed", "/proc/sys/kernel/yama/ptrace_scope", "3");
