@@ -77,7 +77,8 @@ def flip_tree(system, _work):
 
 def flip_signature(system, _work):
     text = system.read(f"{ROOT}-sig")
-    system.flip(f"{ROOT}-sig", text.index(b'"signature":"') + 200)
+    start = text.index(b'"signature":"') + len(b'"signature":"')
+    system.flip(f"{ROOT}-sig", text.index(b'"', start) - 40)  # the signer's number comes last; before it are certificates
 
 
 def older_root(system, work):
@@ -88,8 +89,8 @@ def older_root(system, work):
     data, tail, signature = (work / f"older.{s}" for s in ("data", "hash", "sig"))
     verity = build.BUILD / "release/bin/verity"
     facts = json.loads(build.run(verity, "build", tree, "-o", data, "--hash-file", tail, "--json=short"))
-    build.run(verity, "sign", data, "--root-hash", facts["root_hash"], "--key", build.KEYS / "rootfs.key", "--certificate",
-              build.KEYS / "rootfs.pem", "--format=partition", "-o", signature)
+    build.run(verity, "sign", data, "--hash-file", tail, "--root-hash", facts["root_hash"], "--key", build.KEYS / "rootfs.key",
+              "--certificate", build.KEYS / "rootfs.pem", "--purpose=rootfs", "--format=partition", "-o", signature)
     for name, file in ((ROOT, data), (f"{ROOT}-verity", tail), (f"{ROOT}-sig", signature)):
         system.write(name, bytes(system.partitions[name][1]))
         system.write(name, file.read_bytes())
