@@ -383,10 +383,12 @@ static int container_view(const struct container *c, sd_json_variant **ret)
 
 int group_to_json(const struct group *g, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *containers = NULL;
+        _cleanup_json_ sd_json_variant *containers = NULL, *ports = NULL;
         char address[INET_ADDRSTRLEN], created[40];
-        int r = 0;
+        int r = sd_json_variant_new_array(&ports, NULL, 0);
 
+        for (size_t i = 0; r >= 0 && i < g->definition->n_ports; i++)
+                r = sd_json_variant_append_arrayb(&ports, SD_JSON_BUILD_UNSIGNED(g->definition->ports[i].port));
         for (size_t i = 0; r >= 0 && i < g->machine.n; i++) {
                 _cleanup_json_ sd_json_variant *c = NULL;
 
@@ -404,6 +406,7 @@ int group_to_json(const struct group *g, sd_json_variant **ret)
                 SD_JSON_BUILD_PAIR_CONDITION(
                         g->address.s_addr != 0, "address",
                         SD_JSON_BUILD_STRING(inet_ntop(AF_INET, &g->address, address, sizeof(address)))),
+                SD_JSON_BUILD_PAIR_VARIANT("ports", ports),
                 SD_JSON_BUILD_PAIR_CONDITION(!!g->reason, "reason", SD_JSON_BUILD_STRING(g->reason)),
                 SD_JSON_BUILD_PAIR_VARIANT("containers", containers));
 }
