@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "selinux/internal.h"
 
-#define SOURCE_MAX (4u * 1024 * 1024)
+#define SOURCE_MAX ((size_t)4 * 1024 * 1024)
 #define CATEGORIES 1024
 
 /* The compiler reports to a function without an argument of its own. Its first lines are the ones that help.
@@ -130,7 +130,8 @@ static int publish(struct selinux_policy *p, struct error *e)
         if (r < 0)
                 return r;
         p->size = (size_t)ftell(f);
-        rewind(f);
+        if (fseek(f, 0, SEEK_SET) < 0)
+                return error_errno(e, -errno, "temporary file");
         return sepol_set_policydb_from_file(f) < 0
                        ? error_set(e, -EINVAL, "policy: it could not be read back")
                        : 0;
@@ -235,10 +236,11 @@ static int allowed_vector(const char *subject, const char *object, sepol_securit
 int selinux_policy_allows(const struct selinux_policy *p, const char *subject, const char *object,
                           const char *class, const char *permission, struct error *e)
 {
-        sepol_access_vector_t allowed, wanted;
+        sepol_access_vector_t allowed = 0, wanted;
         sepol_security_class_t number;
         int r;
 
+        (void)p; /* libsepol has it */
         r = find_class(class, &number, e);
         if (r < 0)
                 return r;
@@ -277,7 +279,7 @@ int selinux_policy_query(const struct selinux_policy *p, const char *subject, co
         for (unsigned i = 0; r >= 0 && i < db->p_classes.nprim; i++) {
                 const class_datum_t *c = db->class_val_to_struct[i];
                 const char *name = db->p_class_val_to_name[i];
-                sepol_access_vector_t vector;
+                sepol_access_vector_t vector = 0;
 
                 if (class && strcmp(class, name) != 0)
                         continue;

@@ -12,7 +12,7 @@
 
 /* The newest binary format that Linux 6.12 reads. */
 #define SELINUX_POLICY_VERSION 33
-#define SELINUX_POLICY_MAX (16u * 1024 * 1024)
+#define SELINUX_POLICY_MAX ((size_t)16 * 1024 * 1024)
 
 struct selinux_policy;
 

@@ -30,7 +30,7 @@ Test(policy, compiles_and_hides_nothing)
         cr_expect_eq(c.permissive, 0);
         cr_expect(c.handle_unknown_deny);
         cr_expect_lt(c.types, 120);
-        cr_expect_lt(c.size, 256 * 1024);
+        cr_expect_lt(c.size, 262144);
 }
 
 Test(policy, every_type_has_a_rule)
