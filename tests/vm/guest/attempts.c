@@ -334,8 +334,8 @@ static struct outcome uncover_initramfs(void)
 {
         if (unshare(CLONE_NEWNS) < 0)
                 return attempt_refused(errno, "unshare mount namespace");
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                return attempt_refused(errno, "make mounts private");
+        /* So that the machine keeps its root should the rest work; it is tried even if this is refused. */
+        (void)mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
         int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         if (namespace < 0)
                 return attempt_void(errno, "open own mount namespace");

@@ -336,6 +336,35 @@ static const struct tap_row kernel[] = {
         {"user namespace", try_user_namespace, "SELinux", EACCES},
 };
 
+/* SELinux is asked before IPE, so most refusals above are SELinux's; that IPE stands behind it is seen here,
+ * and that it refuses by itself in tests/vm/bare. */
+static void check_state(void)
+{
+        static const struct {
+                const char *path, *content, *name;
+        } states[] = {
+                {"/sys/kernel/security/ipe/enforce", "1", "IPE enforces"},
+                {"/sys/kernel/security/ipe/policies/holdfast_host/active", "1",
+                 "IPE's host policy is active"},
+                {"/sys/kernel/security/ipe/policies/holdfast_boot/active", NULL, "IPE's boot policy is gone"},
+                {"/sys/fs/selinux/enforce", "1", "SELinux enforces"},
+                {"/proc/sys/kernel/modules_disabled", "1", "module loading is closed"},
+                {"/proc/sys/kernel/yama/ptrace_scope", "3", "ptrace is closed"},
+                {"/sys/module/dm_verity/parameters/require_signatures", "Y", "dm-verity requires signatures"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+                _cleanup_free_ char *found = NULL;
+                char name[128];
+                int r = read_file(AT_FDCWD, states[i].path, 4096, &found, NULL, NULL);
+                bool ok = states[i].content ? r == 0 && strncmp(found, states[i].content, 1) == 0
+                                            : r == -ENOENT;
+
+                (void)snprintf(name, sizeof(name), "state: %s", states[i].name);
+                tap_check(&tap, ok, name, ok ? NULL : r < 0 ? strerror(-r) : found);
+        }
+}
+
 static void check_bounding_set(void)
 {
         tap_check(&tap, prctl(PR_CAPBSET_READ, CAP_MAC_ADMIN, 0, 0, 0) == 0,
@@ -369,6 +398,7 @@ int main(void)
         tap_rows(&tap, "layers", layers, ELEMENTSOF(layers));
         tap_rows(&tap, "kernel", kernel, ELEMENTSOF(kernel));
         check_bounding_set();
+        check_state();
         (void)umount2(OWN, MNT_DETACH);
         return tap_finish(&tap);
 }
