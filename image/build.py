@@ -259,7 +259,7 @@ def make_esp(variant):
 
 
 def partition(folder, number, kind, label, source, guid=None):
-    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nReadOnly={'no' if kind == 'esp' else 'yes'}\n"
+    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nSizeMinBytes=4096\nReadOnly={'no' if kind == 'esp' else 'yes'}\n"
     if guid:
         text += f"UUID={guid}\n"
     (folder / f"{number}-{label}.conf").write_text(text)

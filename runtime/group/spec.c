@@ -243,7 +243,7 @@ int spec_build(const struct spec_input *in, sd_json_variant **ret, struct error 
 
         if (in->categories &&
             (asprintf(&process_label, "system_u:system_r:container_t:s0:%s", in->categories) < 0 ||
-             asprintf(&mount_label, "system_u:object_r:container_file_t:s0:%s", in->categories) < 0))
+             asprintf(&mount_label, "system_u:object_r:container_data_t:s0:%s", in->categories) < 0))
                 return -ENOMEM;
         r = build_process(in, process_label, &process, e);
         if (r >= 0)
