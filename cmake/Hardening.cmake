@@ -10,6 +10,9 @@ add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing
 if(HOLDFAST_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
+  if(HOLDFAST_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
 else()
   add_compile_options(-fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fcf-protection
                       -ffunction-sections -fdata-sections)

@@ -31,7 +31,8 @@ function(holdfast_test name)
   set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Tested: 0 ")
 endfunction()
 
-# holdfast_fuzz(NAME SOURCES … LINK …): a libFuzzer target with its corpus in tests/fuzz/corpus/NAME.
+# holdfast_fuzz(NAME SOURCES … LINK …): a libFuzzer target with its seeds, if it has any, in tests/fuzz/corpus/NAME. ctest runs it for a fixed
+# number of executions; what it finds on the way stays below the build directory.
 function(holdfast_fuzz name)
   cmake_parse_arguments(A "" "" "SOURCES;LINK;PKG" ${ARGN})
   if(HOLDFAST_FUZZ)
@@ -40,6 +41,15 @@ function(holdfast_fuzz name)
     target_link_libraries(fuzz-${name} PRIVATE ${A_LINK} -fsanitize=fuzzer)
     target_compile_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
     holdfast_packages(fuzz-${name} ${A_PKG})
+    set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+    if(NOT EXISTS ${corpus})
+      set(corpus)
+    endif()
+    file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/found/${name})
+    add_test(NAME fuzz-${name}
+      COMMAND fuzz-${name} -runs=20000 -max_len=8192 -print_final_stats=0 -verbosity=0
+              ${CMAKE_BINARY_DIR}/fuzz/found/${name} ${corpus}
+      WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   endif()
 endfunction()
 

@@ -8,6 +8,7 @@
 /* What one tar may hold; more is -E2BIG. */
 #define BUILD_ENTRIES_MAX 4000000u
 #define BUILD_DATA_MAX (UINT64_C(64) << 30)
+#define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
 
 struct build_options {
         const char *file_contexts; /* SELinux labels for a tree, or NULL */

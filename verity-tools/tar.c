@@ -31,7 +31,7 @@ struct copy {
         struct archive *in, *out;
         const char *name; /* of the tar, for messages */
         bool allow_setuid;
-        uint64_t entries, bytes;
+        uint64_t entries, bytes, holes;
 };
 
 static int archive_error(struct copy *c, struct archive *a, int r, const char *path, struct error *e)
@@ -160,6 +160,12 @@ static int write_zeros(struct copy *c, uint64_t n, const char *path, struct erro
 {
         static const char zeros[64 * 1024];
 
+        if (n > BUILD_HOLES_MAX - c->holes)
+                return error_set(e, -E2BIG,
+                                 "%s: %.200s: sparse files with at most %" PRIu64
+                                 " bytes of holes in all expected, found more",
+                                 c->name, path, BUILD_HOLES_MAX);
+        c->holes += n;
         while (n > 0) {
                 size_t k = n < sizeof(zeros) ? (size_t)n : sizeof(zeros);
                 int r = write_bytes(c, zeros, k, path, e);

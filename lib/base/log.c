@@ -17,7 +17,7 @@ void log_setup(const char *program)
         to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void print(int level, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void print(int level, const char *format, va_list ap)
 {
         char line[1024];
 

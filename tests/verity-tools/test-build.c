@@ -264,6 +264,21 @@ Test(build, every_truncation_of_a_gzip_tar)
         free(data);
 }
 
+Test(build, sparse_files_are_filled_and_bombs_refused)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        shell("mkdir t && truncate -s 1M t/a && echo end >>t/a && tar -C t -Scf t.tar . && test $(stat -c "
+              "%%s t.tar) -lt 100000");
+        cr_assert_eq(build("t.tar", "t.img", &g, &e), 0, "%s", e.message);
+        shell("fsck.erofs --extract=out t.img && cmp t/a out/a");
+        shell("truncate -s 10G t/a && tar -C t -Scf t.tar . && rm t.img");
+        cr_expect_eq(build("t.tar", "t.img", &g, &e), -E2BIG);
+        cr_expect_not_null(strstr(e.message, "holes"), "%s", e.message);
+        cr_expect_eq(files_here(), 3, "nothing is left behind");
+}
+
 Test(build, no_tar_at_all)
 {
         struct verity_geometry g = {};
