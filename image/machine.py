@@ -24,6 +24,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CACHE = Path(__file__).resolve().parent.parent / "build/vm/accelerator.json"
 OVMF = Path("/usr/share/OVMF")
 OWNER = "6b0f3c59-5a0e-4a5e-9d3a-1f3f0a4e7c11"  # owner GUID of the entries that we put into PK, KEK and db
 UPLINK_HOST = "10.0.2.2"
@@ -82,8 +83,8 @@ def quoted(value):
     return str(value).replace(",", ",,")
 
 
-def unix_connect(path, timeout=5.0):
-    """Connects to a UNIX socket whose path may be longer than sun_path, and waits for it to appear."""
+def unix_connect(path, timeout=5.0, alive=lambda: True):
+    """Connects to a UNIX socket whose path may be longer than sun_path, and waits for it to appear while alive() holds."""
     path = Path(path)
     deadline = time.monotonic() + timeout
     while True:
@@ -94,7 +95,7 @@ def unix_connect(path, timeout=5.0):
             return sock
         except OSError as error:
             sock.close()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not alive():
                 raise MachineError(f"{path}: no answer for {timeout:.0f} s: {error.strerror}") from error
         finally:
             os.close(directory)
@@ -140,13 +141,17 @@ class Log:
 class Qmp:
     """QEMU's control socket: one command at a time; events are kept in order."""
 
-    def __init__(self, path):
-        self.sock = unix_connect(path)
+    def __init__(self, path, alive):
+        self.sock = unix_connect(path, timeout=20, alive=alive)
         self.sock.settimeout(60)
         self.file = self.sock.makefile("rw", encoding="utf-8", newline="\n")
         self.events = []
-        self.receive()
-        self.command("qmp_capabilities")
+        try:
+            self.receive()
+            self.command("qmp_capabilities")
+        except MachineError:
+            self.close()
+            raise
 
     def receive(self):
         line = self.file.readline()
@@ -182,7 +187,7 @@ class Qmp:
         self.sock.close()
 
 
-def accelerator(kernel, cache_dir):
+def accelerator(kernel, cache=CACHE):
     """'kvm' where a stock kernel really runs under it, else 'tcg'. /dev/kvm alone proves nothing, so a guest is started
     once per host boot, QEMU and kernel: it must come as far as looking for its root."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -190,7 +195,6 @@ def accelerator(kernel, cache_dir):
     qemu = program("qemu-system-x86_64")
     facts = [Path("/proc/sys/kernel/random/boot_id").read_text(), Path(kernel).name, os.stat(kernel).st_size, os.stat(qemu).st_mtime_ns]
     key = hashlib.sha256(repr(facts).encode()).hexdigest()
-    cache = Path(cache_dir) / "accelerator.json"
     try:
         known = json.loads(cache.read_text())
         if known["key"] == key and known["accelerator"] in ("kvm", "tcg"):
@@ -248,7 +252,7 @@ class Machine:
         for port in self.forwards:
             check_port_free(port)
         if self.accel is None:
-            self.accel = accelerator(self.probe_kernel, self.work.parent) if self.probe_kernel else "tcg"
+            self.accel = accelerator(self.probe_kernel) if self.probe_kernel else "tcg"
         if snapshot:
             self.check_snapshot(Path(snapshot))
         shutil.rmtree(self.work, ignore_errors=True)
@@ -260,14 +264,15 @@ class Machine:
         self.qemu = self.spawn("qemu", argv)
         self.started = time.monotonic()
         try:
-            self.qmp = Qmp(self.work / "qmp.sock")
+            self.qmp = Qmp(self.work / "qmp.sock", self.running)
             if snapshot:
                 self.qmp.command("migrate-incoming", uri=f"file:{Path(snapshot).absolute() / 'state'}")
                 self.wait_migration("query-migrate", "restore")
             self.qmp.command("cont")
         except (MachineError, OSError) as error:
             self.stop()
-            raise MachineError(f"QEMU did not start: {self.program_log('qemu') or error}") from error
+            said = self.program_log("qemu")
+            raise MachineError(f"QEMU did not start: {error}" + (f"; it said: {said}" if said else "")) from error
 
     def spawn(self, name, argv):
         with open(self.work / f"{name}.log", "wb") as log:

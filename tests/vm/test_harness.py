@@ -108,6 +108,19 @@ class Errors(unittest.TestCase):
             machine.unix_connect(Path("/tmp/nothing.sock"), timeout=0.1)
         self.assertLess(time.monotonic() - started, 5)
 
+    def test_dead_server_is_not_waited_for(self):
+        started = time.monotonic()
+        with self.assertRaises(machine.MachineError):
+            machine.unix_connect(Path("/tmp/nothing.sock"), timeout=60, alive=lambda: False)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_refused_start_says_why(self):
+        with tempfile.TemporaryDirectory() as folder:
+            broken = machine.Machine(Path(folder) / "m", accel="tcg", extra=["-device", "no-such-device"])
+            with self.assertRaisesRegex(machine.MachineError, "no-such-device"):
+                broken.start()
+            self.assertFalse(broken.running())
+
     def test_not_a_snapshot(self):
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaisesRegex(machine.MachineError, "no snapshot"):
