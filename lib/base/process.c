@@ -57,6 +57,8 @@ _Noreturn static void child(char *const argv[], const int stdio[3], const struct
 
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        if (o->environment)
+                environ = (char **)o->environment;
         if (arrange_fds(stdio, o) >= 0)
                 (void)execvp(argv[0], argv);
         _exit(127);

@@ -23,6 +23,7 @@ struct process_options {
         const int *keep_fds;
         size_t n_keep;
         const int *stdio;
+        char *const *environment; /* instead of the caller's, ends with NULL */
 };
 
 int process_run(char *const argv[], const struct process_options *options, struct process_result *ret,

@@ -185,7 +185,9 @@ static int on_pid(sd_event_source *source, int fd, uint32_t revents, void *userd
         cgroup_of_container(c, cgroup);
         c->out_of_memory = cgroup_ran_out_of_memory(cgroup);
         c->exit_pending = true;
-        if (!c->operation)
+        if (c->operation)
+                operation_hurry(c->operation);
+        else
                 group_event(c->group, EVENT_EXITED, c->index, exit_status(c));
         return 0;
 }

@@ -95,12 +95,19 @@ static int on_late(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+void operation_hurry(struct operation *o)
+{
+        (void)sd_event_source_set_time_relative(o->timer, (uint64_t)EXECUTOR_GRACE_MS * 1000);
+}
+
 static int spawn(struct container *c, const char *const *arguments, const struct operation_options *options,
                  int *ret_pidfd, struct error *e)
 {
         const struct manager *m = c->group->manager;
         char root[PATH_MAX], log[PATH_MAX], log_option[PATH_MAX + 8];
-        struct process_options o = {.stdio = options->stdio};
+        /* with our own environment it would wait for the container to notify our service manager */
+        static char *const environment[] = {"PATH=/usr/bin:/usr/sbin", NULL};
+        struct process_options o = {.stdio = options->stdio, .environment = environment};
         const char *argv[ARGUMENTS_MAX];
         size_t n = 0;
         pid_t pid;

@@ -17,6 +17,9 @@
 /* The executor has this long for each of its steps. */
 #define EXECUTOR_TIMEOUT_MS 60000u
 
+/* The same once the container is gone. */
+#define EXECUTOR_GRACE_MS 1000u
+
 struct operation;
 
 /* groupd's end of a container's stdout or stderr. */
@@ -137,6 +140,7 @@ typedef void (*operation_done_t)(struct container *c, int r, const struct error 
 int executor_begin(struct container *c, const char *const *arguments, const struct operation_options *options,
                    operation_done_t done, struct error *e);
 void operation_drop(struct operation *o);
+void operation_hurry(struct operation *o);
 
 /* cgroup.c */
 int cgroup_find(char **ret, struct error *e);
