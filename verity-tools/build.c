@@ -130,8 +130,6 @@ static int erofs_from_tar(int source_fd, const char *name, const char *out, cons
         r = tar_normalise(source_fd, name, fd, o->allow_setuid, e);
         if (r < 0)
                 return r;
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return error_errno(e, -errno, "%s", tar);
         return make_erofs("/proc/self/fd/3", true, fd, out, o, e);
 }
 

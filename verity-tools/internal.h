@@ -40,8 +40,8 @@ int partition_find(const char *sys_block, const char *dev, const char *label, co
 #define OCI_ROOT_HASH "io.cncf.notary.dm-verity.root-hash"
 
 /* Limits on what is read whole. */
-#define OCI_INDEX_MAX (4u * 1024 * 1024)
-#define OCI_MANIFEST_MAX (4u * 1024 * 1024)
+#define OCI_INDEX_MAX ((size_t)4 * 1024 * 1024)
+#define OCI_MANIFEST_MAX ((size_t)4 * 1024 * 1024)
 
 struct oci_descriptor {
         char digest[72]; /* "sha256:" and 64 lower-case digits */
@@ -65,4 +65,4 @@ int oci_read_blob(int layout_fd, const struct oci_descriptor *d, size_t max, cha
 /* Fills an image's layers from its manifest, without signatures, and its strings from its configuration. */
 int oci_parse_manifest(sd_json_variant *manifest, const char *name, struct store_image *image,
                        struct oci_descriptor *ret_config, struct error *e);
-int oci_parse_config(sd_json_variant *config, const char *name, struct store_image *image, struct error *e);
+int oci_parse_config(sd_json_variant *root, const char *name, struct store_image *image, struct error *e);

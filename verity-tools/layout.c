@@ -15,7 +15,7 @@
 #include "build-internal.h"
 #include "internal.h"
 
-#define CHUNK (1024u * 1024)
+#define CHUNK ((size_t)1024 * 1024)
 #define EMPTY_BLOB "{}"
 
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)

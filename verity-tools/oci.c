@@ -20,13 +20,12 @@ int oci_descriptor_parse(sd_json_variant *v, const char *name, struct oci_descri
 {
         struct oci_descriptor d = {};
         const char *digest = NULL;
-        int r;
 
         if (!sd_json_variant_is_object(v))
                 return error_set(e, -EBADMSG, "%s: a descriptor expected, found something else", name);
-        if ((r = json_string(v, name, "mediaType", &d.media_type, e)) < 0 ||
-            (r = json_string(v, name, "digest", &digest, e)) < 0 ||
-            (r = json_unsigned(v, name, "size", INT64_MAX, &d.size, e)) < 0)
+        if (json_string(v, name, "mediaType", &d.media_type, e) < 0 ||
+            json_string(v, name, "digest", &digest, e) < 0 ||
+            json_unsigned(v, name, "size", INT64_MAX, &d.size, e) < 0)
                 return -EBADMSG;
         if (strlen(digest) != 71 || strncmp(digest, "sha256:", 7) != 0 ||
             strspn(digest + 7, "0123456789abcdef") != 64)
@@ -118,7 +117,7 @@ static int check_layer_extent(const struct store_layer *l, const char *name, str
 
 static int parse_layer(sd_json_variant *v, const char *name, struct store_layer *l, struct error *e)
 {
-        struct oci_descriptor d = {};
+        struct oci_descriptor d = {.media_type = ""};
         int r;
 
         r = oci_descriptor_parse(v, name, &d, e);
@@ -169,10 +168,10 @@ int oci_parse_manifest(sd_json_variant *manifest, const char *name, struct store
         uint64_t version = 0;
         int r;
 
-        if ((r = json_unsigned(manifest, name, "schemaVersion", UINT32_MAX, &version, e)) < 0 ||
-            (r = json_string(manifest, name, "mediaType", &type, e)) < 0 ||
-            (r = json_object(manifest, name, "config", &config, e)) < 0 ||
-            (r = json_array(manifest, name, "layers", &layers, e)) < 0)
+        if (json_unsigned(manifest, name, "schemaVersion", UINT32_MAX, &version, e) < 0 ||
+            json_string(manifest, name, "mediaType", &type, e) < 0 ||
+            json_object(manifest, name, "config", &config, e) < 0 ||
+            json_array(manifest, name, "layers", &layers, e) < 0)
                 return -EBADMSG;
         if (version != 2 || strcmp(type, OCI_MANIFEST_TYPE) != 0)
                 return error_set(e, -EBADMSG,

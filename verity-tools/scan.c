@@ -42,6 +42,9 @@ static int scan(int fd, const char *path, unsigned depth, struct error *e)
         if (depth > DEPTH_MAX)
                 return error_set(e, -E2BIG, "%s: at most %d levels of directories expected, found more", path,
                                  DEPTH_MAX);
+        fd = dirfd(d);
+        if (fd < 0)
+                return error_errno(e, -errno, "%s", path);
         for (struct dirent *entry; (errno = 0, entry = readdir(d));) {
                 _cleanup_free_ char *below = NULL;
                 struct stat st;
@@ -53,13 +56,12 @@ static int scan(int fd, const char *path, unsigned depth, struct error *e)
                         below = NULL;
                         return -ENOMEM;
                 }
-                if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         return error_errno(e, -errno, "%s", below);
                 if (S_ISREG(st.st_mode))
-                        r = check_file(dirfd(d), entry->d_name, below, st.st_mode, e);
+                        r = check_file(fd, entry->d_name, below, st.st_mode, e);
                 else if (S_ISDIR(st.st_mode)) {
-                        int sub = openat(dirfd(d), entry->d_name,
-                                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                        int sub = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                         r = sub < 0 ? error_errno(e, -errno, "%s", below) : scan(sub, below, depth + 1, e);
                 }

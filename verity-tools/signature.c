@@ -31,7 +31,8 @@ static int parse_fields(sd_json_variant *v, struct verity_signature *ret, struct
         if (r < 0)
                 return r;
         n = strlen(root_hash);
-        if (n == 0 || n % 2 != 0 || n > 2 * VERITY_DIGEST_MAX || hex_decode(root_hash, bytes, n / 2) < 0)
+        if (n == 0 || n % 2 != 0 || n > (size_t)2 * VERITY_DIGEST_MAX ||
+            hex_decode(root_hash, bytes, n / 2) < 0)
                 return error_set(e, -EBADMSG, "%s: field \"rootHash\": hex digits expected, found \"%.80s\"",
                                  name, root_hash);
         r = sd_json_variant_unbase64(sd_json_variant_by_key(v, "signature"), &der, &der_size);
@@ -39,7 +40,7 @@ static int parse_fields(sd_json_variant *v, struct verity_signature *ret, struct
                 free(der);
                 return error_set(
                         e, -EBADMSG,
-                        "%s: field \"signature\": 1 to %u bytes in Base64 expected, found something else",
+                        "%s: field \"signature\": 1 to %zu bytes in Base64 expected, found something else",
                         name, TRUST_SIGNATURE_MAX);
         }
         hex_encode(bytes, n / 2, ret->root_hash);
@@ -57,7 +58,7 @@ int verity_signature_parse(const char *text, size_t size, struct verity_signatur
         int r;
 
         if (n > SIGNATURE_JSON_MAX)
-                return error_set(e, -EBADMSG, "verity signature: at most %u bytes expected, found more",
+                return error_set(e, -EBADMSG, "verity signature: at most %zu bytes expected, found more",
                                  SIGNATURE_JSON_MAX);
         for (size_t i = n; i < size; i++)
                 if (text[i] != '\0')

@@ -11,7 +11,7 @@
 
 #include "build-internal.h"
 
-#define READ_BLOCK (256u * 1024)
+#define READ_BLOCK ((size_t)256 * 1024)
 #define NAME_MAX_BYTES 255
 #define PATH_MAX_BYTES 4095
 
@@ -211,7 +211,7 @@ static int copy_data(struct copy *c, uint64_t size, const char *path, struct err
 
 static int copy_entry(struct copy *c, struct archive_entry *in, struct archive_entry *out, struct error *e)
 {
-        char path[PATH_MAX_BYTES + 1];
+        char path[PATH_MAX_BYTES + 1] = "";
         la_int64_t size;
         int r;
 

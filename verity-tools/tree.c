@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "internal.h"
 
-#define CHUNK (1024u * 1024)
+#define CHUNK ((size_t)1024 * 1024)
 #define BLOCK_MAX 4096
 
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)

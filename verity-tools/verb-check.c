@@ -68,7 +68,7 @@ static int verify_content(const struct image *i, struct verity_geometry *g, stru
 static int write_signature(const struct trust_signer *signer, const struct verity_geometry *g,
                            const uint8_t *der, size_t size, struct error *e)
 {
-        char partition[VERITY_SIGNATURE_PARTITION_SIZE] = {};
+        char partition[VERITY_SIGNATURE_PARTITION_SIZE + 1] = {};
         _cleanup_free_ char *text = NULL;
         uint8_t fingerprint[32];
         int r;
@@ -83,8 +83,9 @@ static int write_signature(const struct trust_signer *signer, const struct verit
                 r = verity_signature_format(g, fingerprint, der, size, &text, e);
         if (r < 0)
                 return r;
-        memcpy(partition, text, strlen(text));
-        return write_file_atomic(AT_FDCWD, options.output, partition, sizeof(partition), 0644, e);
+        (void)stpncpy(partition, text, VERITY_SIGNATURE_PARTITION_SIZE);
+        return write_file_atomic(AT_FDCWD, options.output, partition, VERITY_SIGNATURE_PARTITION_SIZE, 0644,
+                                 e);
 }
 
 /* The whole image is read first: what does not hold together is not signed. */

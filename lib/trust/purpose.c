@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "trust/internal.h"
 
-#define PEM_FILE_MAX (256u * 1024)
+#define PEM_FILE_MAX ((size_t)256 * 1024)
 
 static const char *const names[TRUST_PURPOSES] = {
         [TRUST_BOOT] = "boot",     [TRUST_ROOTFS] = "rootfs",     [TRUST_LAYER] = "layer",

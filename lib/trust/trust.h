@@ -34,8 +34,8 @@ enum trust_purpose {
 
 /* Sizes that are refused above: a detached signature, and a signature with its content (IPE policies), in
  * bytes. */
-#define TRUST_SIGNATURE_MAX (64u * 1024)
-#define TRUST_ATTACHED_MAX (4u * 1024 * 1024)
+#define TRUST_SIGNATURE_MAX ((size_t)64 * 1024)
+#define TRUST_ATTACHED_MAX ((size_t)4 * 1024 * 1024)
 
 /* "boot", "rootfs", …; NULL for TRUST_PURPOSES. */
 const char *trust_purpose_to_string(enum trust_purpose purpose);
