@@ -42,6 +42,28 @@ int temporary_beside(const char *path, char **ret_name, int *ret_fd, struct erro
         return 0;
 }
 
+/* mkfs.erofs says what is wrong in lines that begin with "<E>"; the first is the cause. */
+static int run_mkfs(char *const argv[], const struct process_options *process, struct error *e)
+{
+        _cleanup_free_ char *output = NULL;
+        struct process_result result = {};
+        const char *cause;
+        int r;
+
+        r = process_run(argv, process, &result, e);
+        if (r < 0)
+                return r;
+        output = result.output;
+        if (result.status == 0)
+                return 0;
+        if (result.status == 127)
+                return error_set(e, -ENOENT,
+                                 "mkfs.erofs: program of erofs-utils expected on PATH, not found");
+        cause = strstr(output, "<E>") ?: output;
+        return error_set(e, -EPROTO, "mkfs.erofs: exit status 0 expected, found %d: %.*s", result.status,
+                         (int)strcspn(cause, "\n"), cause);
+}
+
 /* mkfs.erofs with a fixed profile: uncompressed, time 0, no UUID, files without inline tails. Where
  * SOURCE_DATE_EPOCH is set, mkfs.erofs takes it over -T. */
 static int make_erofs(const char *source, bool tar, int keep_fd, const char *out,
@@ -66,7 +88,7 @@ static int make_erofs(const char *source, bool tar, int keep_fd, const char *out
         }
         argv[n++] = out;
         argv[n++] = source;
-        return process_check((char *const *)argv, &process, e);
+        return run_mkfs((char *const *)argv, &process, e);
 }
 
 /* Superblock and tree, behind the data or in a file of their own. The superblock's UUID says nothing; it is
@@ -115,8 +137,8 @@ static int add_verity(const char *path, int hash_fd, const struct build_options 
         return 0;
 }
 
-/* mkfs.erofs opens the normalised archive through our descriptor, so that nobody can put another in its
- * place. */
+/* The normalised archive has no name: nobody can put another in its place, and nothing is left if we are
+ * killed. */
 static int erofs_from_tar(int source_fd, const char *name, const char *out, const struct build_options *o,
                           struct error *e)
 {
@@ -127,10 +149,10 @@ static int erofs_from_tar(int source_fd, const char *name, const char *out, cons
         r = temporary_beside(out, &tar, &fd, e);
         if (r < 0)
                 return r;
+        if (unlink(tar) < 0)
+                return error_errno(e, -errno, "%s", tar);
         r = tar_normalise(source_fd, name, fd, o->allow_setuid, e);
-        if (r < 0)
-                return r;
-        return make_erofs("/proc/self/fd/3", true, fd, out, o, e);
+        return r < 0 ? r : make_erofs("/proc/self/fd/3", true, fd, out, o, e);
 }
 
 int build_from_tar(int source_fd, const char *name, const char *out, const struct build_options *o,

@@ -10,6 +10,9 @@
 /* How many signatures over one thing are tried before the search ends. */
 #define SIGNATURES_MAX 16
 
+/* A referrer's manifest: room for as many signatures as an image may have layers. */
+#define REFERRER_MAX ((size_t)256 * 1024)
+
 struct entry {
         struct oci_descriptor descriptor;
         const char *reference;     /* borrowed from the index, or NULL */
@@ -271,7 +274,7 @@ static int try_referrer(struct search *s, const struct entry *entry, struct erro
         sd_json_variant *blobs = NULL;
         int r;
 
-        r = oci_read_blob(s->store->fd, &entry->descriptor, OCI_MANIFEST_MAX, &text, e);
+        r = oci_read_blob(s->store->fd, &entry->descriptor, REFERRER_MAX, &text, e);
         if (r < 0)
                 return r;
         r = json_parse(entry->descriptor.path, text, &manifest, e);
