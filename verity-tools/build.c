@@ -137,8 +137,8 @@ static int add_verity(const char *path, int hash_fd, const struct build_options 
         return 0;
 }
 
-/* The normalised archive has no name: nobody can put another in its place, and nothing is left if we are
- * killed. */
+/* mkfs.erofs opens the normalised archive through our descriptor, so that nobody can put another in its
+ * place. */
 static int erofs_from_tar(int source_fd, const char *name, const char *out, const struct build_options *o,
                           struct error *e)
 {
@@ -147,11 +147,8 @@ static int erofs_from_tar(int source_fd, const char *name, const char *out, cons
         int r;
 
         r = temporary_beside(out, &tar, &fd, e);
-        if (r < 0)
-                return r;
-        if (unlink(tar) < 0)
-                return error_errno(e, -errno, "%s", tar);
-        r = tar_normalise(source_fd, name, fd, o->allow_setuid, e);
+        if (r >= 0)
+                r = tar_normalise(source_fd, name, fd, o->allow_setuid, e);
         return r < 0 ? r : make_erofs("/proc/self/fd/3", true, fd, out, o, e);
 }
 
