@@ -110,17 +110,11 @@ static int build(cil_db_t *db, const char *directory, sepol_policydb_t **ret, st
                                                  : 0;
 }
 
-/* Writes the policy in its binary form to a file without a name and makes that the one that libsepol answers
- * from. */
-static int publish(struct selinux_policy *p, struct error *e)
+static int write_to(FILE *f, struct selinux_policy *p, struct error *e)
 {
-        _cleanup_fclose_ FILE *f = tmpfile();
         sepol_policy_file_t *out = NULL;
         int r = 0;
 
-        sepol_debug(0); /* it would print */
-        if (!f)
-                return error_errno(e, -errno, "temporary file");
         if (sepol_policy_file_create(&out) < 0)
                 return error_errno(e, -ENOMEM, "policy");
         sepol_policy_file_set_fp(out, f);
@@ -135,6 +129,21 @@ static int publish(struct selinux_policy *p, struct error *e)
         return sepol_set_policydb_from_file(f) < 0
                        ? error_set(e, -EINVAL, "policy: it could not be read back")
                        : 0;
+}
+
+/* Writes the policy in its binary form to a file without a name and makes that the one that libsepol answers
+ * from. */
+static int publish(struct selinux_policy *p, struct error *e)
+{
+        FILE *f = tmpfile();
+        int r;
+
+        sepol_debug(0); /* it would print */
+        if (!f)
+                return error_errno(e, -errno, "temporary file");
+        r = write_to(f, p, e);
+        (void)fclose(f);
+        return r;
 }
 
 int selinux_policy_compile(const char *directory, struct selinux_policy **ret, struct error *e)
