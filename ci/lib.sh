@@ -110,6 +110,7 @@ progress_lines() {
 # in_root COMMAND…: runs it in the build root, in mount and PID namespaces of its own, so that nothing it
 # started or mounted outlives it. The tree is at its own path; the work directory is kept when it is inside.
 in_root() {
+  local enter=$TOP/ci/enter
   BUILD_ROOT=$BUILD_ROOT TOP=$TOP CWD=$PWD \
-    unshare --mount --pid --fork --kill-child=KILL --propagation=private "$TOP/ci/enter" "$@"
+    unshare --mount --pid --fork --kill-child=KILL --propagation=private "$enter" "$@"
 }
