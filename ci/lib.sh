@@ -72,11 +72,13 @@ apt_options() {
 }
 
 make_build_root() {
-  local stamp sources tmp opts=()
+  local stamp sources tmp opts=() lock
   mkdir -p "$BUILD"
+  exec {lock}>"$BUILD/root.lock"
+  flock "$lock"
   stamp=$(cat "$TOP/ci/packages.list" | sha256sum | cut -d' ' -f1)
   if [ -e "$BUILD_ROOT/.stamp" ] && [ "$(cat "$BUILD_ROOT/.stamp")" = "$stamp" ]; then
-    say "build root: up to date"
+    exec {lock}>&-
     return
   fi
   require_space 6000
@@ -95,6 +97,7 @@ make_build_root() {
   echo "$stamp" >"$tmp/.stamp"
   rm -rf --one-file-system "$BUILD_ROOT"
   mv "$tmp" "$BUILD_ROOT"
+  exec {lock}>&-
 }
 
 # Copies standard input to a log and, on a terminal, shows its last line in place.

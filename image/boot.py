@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Boots the built image, runs a group, and reports each link of the chain. Runs inside the build root (image/boot)."""
 import argparse
+import fcntl
 import json
 import pathlib
 import re
@@ -159,10 +160,10 @@ def print_report(report):
         table(["TRIED AS ROOT IN THE MACHINE", "REFUSED BY", ""], [[d["name"], d["record"].rpartition("refused by: ")[2], mark(d["ok"])]
                                                                     for d in report["denials"]])
     for group in report["groups"]:
-        first = (group["page"] or "").strip().splitlines()
         table(["GROUP", "STATE", "ADDRESS", "PAGE", ""], [[group["name"], group["state"], group["address"], group["url"] or "", mark(group["ok"])]])
-        if first:
-            print(f"  {first[0][:100]}\n")
+        text = re.sub(r"<(style|title)>.*?</\1>|<[^>]*>", " ", group["page"] or "", flags=re.S)
+        if text.strip():
+            print("  " + " ".join(text.split())[:110] + "\n")
 
 
 def write_report(report):
@@ -183,7 +184,19 @@ def stay(options, report):
     signal.pause()
 
 
+def take_lock():
+    """One machine at a time lives in build/vm. The lock goes with the process."""
+    VM.mkdir(parents=True, exist_ok=True)
+    lock = open(VM / "lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BootError(f"{VM.relative_to(TOP)}: another image/boot is running there") from error
+    return lock
+
+
 def boot(options):
+    lock = take_lock()
     check_port_free(options.port)
     if options.build and subprocess.run([TOP / "image/build"], check=False).returncode != 0:
         raise BootError("image/build failed")
@@ -209,6 +222,7 @@ def boot(options):
             broker.terminate()
             broker.wait()
             SOCKET.unlink(missing_ok=True)
+    lock.close()
     good = all(x["ok"] for x in report["links"] + report["denials"] + report["groups"])
     return 0 if good else 1
 

@@ -2,6 +2,7 @@
 """Builds the image: policies, root, initrd, one UKI for each variant, and the disks. Steps whose inputs have not changed are
 left as they are. Runs inside the build root (image/build)."""
 import argparse
+import fcntl
 import hashlib
 import json
 import lzma
@@ -327,8 +328,20 @@ def test_payload():
     make_verity_disk("payload-test", tree, "test", "holdfast-payload")
 
 
-def build(options):
+def take_lock():
+    """Two builds at once would tear each other's files. The lock goes with the process."""
     OUT.mkdir(parents=True, exist_ok=True)
+    lock = open(OUT / "lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("waiting for another image/build to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def build(options):
+    lock = take_lock()
     compile_project()
     for script in ("keys", "kernel"):
         if subprocess.run([TOP / "image" / script], check=False).returncode != 0:
@@ -359,6 +372,7 @@ def build(options):
     if "test" in options.variants:
         steps.run("test payload", [TOP / "tests/vm", BUILD / "release/tests/vm", *(KEYS / f"{n}.pem" for n in ("test", "layer", "foreign"))],
                   [OUT / "payload-test.raw"], test_payload)
+    lock.close()
 
 
 def main():
