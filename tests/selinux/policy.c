@@ -80,7 +80,7 @@ static struct access accesses[] = {
         {HOST("crun_t"), OBJECT("layer_t"), "filesystem", "mount", 0},
         {HOST("payload_t"), OBJECT("block_device_t"), "blk_file", "write", 1},
         {HOST("payload_t"), OBJECT("memory_device_t"), "chr_file", "write", 0},
-        {HOST("groupd_t"), OBJECT("tpm_device_t"), "chr_file", "write", 1},
+        {HOST("report_t"), OBJECT("tpm_device_t"), "chr_file", "write", 1},
         {HOST("payload_t"), OBJECT("tpm_device_t"), "chr_file", "write", 0},
         {HOST("groupctl_t"), OBJECT("port_device_t"), "chr_file", "read", 1},
         {HOST("journald_t"), OBJECT("port_device_t"), "chr_file", "read", 0},
