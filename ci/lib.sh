@@ -71,6 +71,7 @@ apt_options() {
   apt-config dump | grep -E '^Acquire::(https?::|Retries|ForceIPv4|Check-Valid-Until)' | grep -v '""' || true
 }
 
+# make_build_root [quiet]
 make_build_root() {
   local stamp sources tmp opts=() lock
   mkdir -p "$BUILD"
