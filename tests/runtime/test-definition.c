@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "runtime/group/definition.h"
+#include "runtime/group/node.h"
+
+#define CONTAINER(name, more)                                                                                \
+        "  - name: " name "\n    properties:\n      image: i\n" more                                         \
+        "      resources: {requests: {cpu: 1, memoryInGB: 1}}\n"
+#define GROUP(containers, more) "name: g\nproperties:\n  containers:\n" containers more
+
+static int parse(const char *text, struct definition **ret, struct error *e)
+{
+        return definition_parse("f", text, strlen(text), ret, e);
+}
+
+Test(definition, the_whole_form)
+{
+        _cleanup_(definition_free_ptr) struct definition *d = NULL;
+        struct error e = {};
+        static const char text[] =
+                "apiVersion: '2023-05-01'\nlocation: x\ntype: Microsoft.ContainerInstance/containerGroups\n"
+                "name: a-1\nproperties:\n  osType: Linux\n  sku: Standard\n  restartPolicy: OnFailure\n"
+                "  ipAddress: {type: Private, ip: 10.0.2.77, ports: [{port: 80}, {port: 53, protocol: "
+                "udp}]}\n"
+                "  containers:\n  - name: web\n    properties:\n      image: sample/nginx:1\n"
+                "      command: [/bin/x, '-y', \"a b\"]\n      ports: [{port: 80, protocol: TCP}]\n"
+                "      environmentVariables:\n      - {name: A, value: '1'}\n      - {name: B, value: ''}\n"
+                "      resources: {requests: {cpu: 0.5, memoryInGB: 0.25}, limits: {cpu: 1.25}}\n"
+                "  - name: dns\n    properties:\n      image: d\n      ports: [{port: 53, protocol: UDP}]\n"
+                "      resources: {requests: {cpu: 1.0, memoryInGB: 1.5}}\n";
+
+        cr_assert_eq(parse(text, &d, &e), 0, "%s", e.message);
+        cr_assert_str_eq(d->name, "a-1");
+        cr_assert_eq(d->policy, RESTART_ON_FAILURE);
+        cr_assert_eq(d->n_containers, 2);
+        cr_assert(d->has_ip);
+        cr_assert_eq(ntohl(d->ip.s_addr), 0x0a00024du);
+        cr_assert_eq(d->n_ports, 2);
+        cr_assert(d->ports[1].udp);
+        cr_assert_str_eq(d->containers[0].command[2], "a b");
+        cr_assert_null(d->containers[0].command[3]);
+        cr_assert_null(d->containers[1].command);
+        cr_assert_str_eq(d->containers[0].environment[1].value, "");
+        cr_assert_eq(d->containers[0].cpu_request, 500);
+        cr_assert_eq(d->containers[0].cpu_limit, 1250);
+        cr_assert_eq(d->containers[0].memory_request, 256ull << 20);
+        cr_assert_eq(d->containers[0].memory_limit, 256ull << 20);
+        cr_assert_eq(d->containers[1].memory_limit, 1536ull << 20);
+}
+
+/* What is sent to groupd, and kept on disk, means the same as the file. */
+Test(definition, json_and_back)
+{
+        static const char *const amounts[] = {"0.1", "0.3", "0.007", "1", "1.234", "0.25", "16", "0.5"};
+
+        for (size_t i = 0; i < ELEMENTSOF(amounts); i++) {
+                _cleanup_(definition_free_ptr) struct definition *a = NULL, *b = NULL;
+                _cleanup_json_ sd_json_variant *v = NULL, *w = NULL;
+                _cleanup_free_ char *text = NULL, *again = NULL;
+                char file[512];
+                struct error e = {};
+
+                (void)snprintf(file, sizeof(file),
+                               "name: g\nproperties: {containers: [{name: c, properties: {image: i, command: "
+                               "[a], ports: "
+                               "[{port: 1}], environmentVariables: [{name: X, value: 'y z'}], resources: "
+                               "{requests: {cpu: "
+                               "1, memoryInGB: %s}}}}], restartPolicy: Never, ipAddress: {type: Private, ip: "
+                               "1.2.3.4, "
+                               "ports: [{port: 1}]}}\n",
+                               amounts[i]);
+                cr_assert_eq(parse(file, &a, &e), 0, "%s", e.message);
+                cr_assert_geq(definition_to_json(a, &v), 0);
+                cr_assert_geq(sd_json_variant_format(v, 0, &text), 0);
+                cr_assert_geq(json_parse("text", text, &w, &e), 0);
+                cr_assert_eq(definition_from_json(w, &b, &e), 0, "%s", e.message);
+                cr_assert_eq(a->containers[0].memory_request, b->containers[0].memory_request, "%s",
+                             amounts[i]);
+                sd_json_variant *second = NULL;
+                cr_assert_geq(definition_to_json(b, &second), 0);
+                cr_assert_geq(sd_json_variant_format(second, 0, &again), 0);
+                sd_json_variant_unref(second);
+                cr_assert_str_eq(text, again);
+                /* and JSON text is a group file too */
+                _cleanup_(definition_free_ptr) struct definition *c = NULL;
+                if (i == 3)
+                        cr_assert_eq(parse(text, &c, &e), 0, "%s", e.message);
+        }
+}
+
+struct bad {
+        char text[2000];
+        char message[200]; /* how the message begins */
+};
+
+static struct bad bad[] = {
+        {"", "f:1:1: a document expected, found none"},
+        {"[]", "f:1:1: a map expected, found a list"},
+        {"name: g\n", "f:1:1: property \"properties\" expected, not found"},
+        {"name: G\nproperties: {}\n",
+         "f:1:1: name: 1 to 63 of a-z, 0-9 and inner \"-\" expected, found \"G\""},
+        {"name: ../x\n", "f:1:1: name: "},
+        {"name: -a\n", "f:1:1: name: "},
+        {"name: 1\n", "f:1:1: name: a string expected, found the number 1: put it in quotes"},
+        {"nmae: g\n", "f:1:1: unknown property \"nmae\", did you mean \"name\"?"},
+        {"name: g\nname: h\n", "f:2:1: \"name\" is there twice"},
+        {"name: &a g\n", "f:1:7: anchors and tags are not accepted"},
+        {"name: *a\n", "f:1:7: aliases are not accepted"},
+        {"name: !!str g\n", "f:1:7: anchors and tags are not accepted"},
+        {"name: g\n---\nname: h\n", "f:2:1: one document expected, found more"},
+        {"name: \"a\\0b\"\n", "f:1:7: text expected, found a NUL character"},
+        {"name: [\n", "f:2:1: YAML or JSON expected"},
+        {"\x80", "f: byte 0: UTF-8 text expected"},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[", "f:1:17: nested too deeply"},
+        {"tags: {}\n", "f:1:1: not supported yet: tags"},
+        {GROUP(CONTAINER("c", ""), "  volumes: []\n"), "f:8:3: properties: not supported yet: volumes"},
+        {GROUP("    []\n", ""), "f:3:3: properties.containers: at least one container expected, found none"},
+        {GROUP(CONTAINER("c", "") CONTAINER("c", ""), ""),
+         "f:8:5: properties.containers: container \"c\" is there twice"},
+        {GROUP(CONTAINER("c", "      livenessProbe: {}\n"), ""),
+         "f:7:7: properties.containers[0].properties: not supported yet: livenessProbe"},
+        {GROUP(CONTAINER("c", "      comand: []\n"), ""),
+         "f:7:7: properties.containers[0].properties: unknown property \"comand\", did you mean "
+         "\"command\"?"},
+        {GROUP(CONTAINER("c", "      command: []\n"), ""),
+         "f:7:7: properties.containers[0].properties.command: a program expected, found an empty list"},
+        {GROUP(CONTAINER("c", "      command: x\n"), ""),
+         "f:7:7: properties.containers[0].properties.command: a list expected"},
+        {GROUP(CONTAINER("c", "      ports: [{port: 0}]\n"), ""),
+         "f:7:16: properties.containers[0].properties.ports[0].port: a port from 1 to 65535 expected, found "
+         "0"},
+        {GROUP(CONTAINER("c", "      ports: [{port: -1}]\n"), ""), "f:7:16: "},
+        {GROUP(CONTAINER("c", "      ports: [{port: 1.5}]\n"), ""), "f:7:16: "},
+        {GROUP(CONTAINER("c", "      ports: [{port: 99999999999999999999}]\n"), ""), "f:7:16: "},
+        {GROUP(CONTAINER("c", "      environmentVariables: [{name: 'A=B', value: x}]\n"), ""),
+         "f:7:31: properties.containers[0].properties.environmentVariables[0].name: a name without \"=\" "
+         "expected"},
+        {GROUP(CONTAINER("c", "      environmentVariables: [{name: A, value: 1}]\n"), ""),
+         "f:7:40: properties.containers[0].properties.environmentVariables[0].value: a string expected, "
+         "found the number 1"},
+        {GROUP(CONTAINER("c", "      environmentVariables: [{name: A, secureValue: x}]\n"), ""),
+         "f:7:40: properties.containers[0].properties.environmentVariables[0]: not supported yet: "
+         "secureValue"},
+        {GROUP(CONTAINER("c", ""), "  osType: Windows\n"),
+         "f:8:3: properties.osType: Linux expected, found \"Windows\""},
+        {GROUP(CONTAINER("c", ""), "  restartPolicy: always\n"),
+         "f:8:3: properties.restartPolicy: Always, OnFailure or Never"},
+        {GROUP(CONTAINER("c", ""), "  sku: Confidential\n"),
+         "f:8:3: properties.sku: not supported yet: Confidential"},
+        {GROUP(CONTAINER("c", ""), "  ipAddress: {type: Public, ports: []}\n"),
+         "f:8:15: properties.ipAddress.type: not supported yet: Public"},
+        {GROUP(CONTAINER("c", ""), "  ipAddress: {type: Private, ip: 1.2.3, ports: []}\n"),
+         "f:8:30: properties.ipAddress.ip: an IPv4 address expected, found \"1.2.3\""},
+        {GROUP(CONTAINER("c", ""), "  ipAddress: {type: Private, ports: [{port: 80}]}\n"),
+         "f:2:1: properties: ipAddress.ports: port 80/TCP is not a port of any container"},
+        {"name: g\nproperties: {containers: [{name: c, properties: {image: i, resources: {requests: {cpu: 1, "
+         "memoryInGB: 1}, "
+         "limits: {cpu: 0.5}}}}]}\n",
+         "f:2:60: properties.containers[0].properties.resources: limits.cpu of at least requests.cpu, 1.000, "
+         "expected, found 0.500"},
+        {"name: g\nproperties: {containers: [{name: c, properties: {image: i, resources: {requests: {cpu: 1, "
+         "memoryInGB: 1}, "
+         "limits: {memoryInGB: 2}}}}]}\n",
+         "f:2:1: properties: container \"c\": limits.memoryInGB of at most the group's 1024 MiB expected, "
+         "found 2048 MiB"},
+        {"name: g\nproperties: {containers: [{name: c, properties: {image: i, resources: {requests: {cpu: 0, "
+         "memoryInGB: 1}}}}]}",
+         "f:2:83: properties.containers[0].properties.resources.requests.cpu: 0.01 to 1024 processors "
+         "expected, found 0"},
+        {"name: g\nproperties: {containers: [{name: c, properties: {image: 'a b', resources: {}}}]}",
+         "f:2:50: properties.containers[0].properties.image: the name of an image expected"},
+};
+
+ParameterizedTestParameters(definition, should_fail)
+{
+        return cr_make_param_array(struct bad, bad, ELEMENTSOF(bad));
+}
+
+ParameterizedTest(struct bad *b, definition, should_fail)
+{
+        _cleanup_(definition_free_ptr) struct definition *d = NULL;
+        struct error e = {};
+
+        cr_assert_lt(parse(b->text, &d, &e), 0, "accepted: %s", b->text);
+        cr_assert_null(d);
+        cr_assert_eq(strncmp(e.message, b->message, strlen(b->message)), 0, "expected \"%s…\", found \"%s\"",
+                     b->message, e.message);
+}
+
+Test(definition, bounds)
+{
+        static char text[NODE_TEXT_MAX + 2];
+        _cleanup_(definition_free_ptr) struct definition *d = NULL;
+        struct error e = {};
+        size_t n = 0;
+
+        memset(text, ' ', sizeof(text));
+        cr_assert_eq(definition_parse("f", text, sizeof(text), &d, &e), -EFBIG);
+        n += (size_t)sprintf(text + n, "name: g\nproperties:\n  containers:\n");
+        for (int i = 0; i <= GROUP_CONTAINERS_MAX; i++)
+                n += (size_t)sprintf(text + n, CONTAINER("c%d", ""), i);
+        cr_assert_eq(definition_parse("f", text, n, &d, &e), -EINVAL);
+        cr_assert_not_null(strstr(e.message, "at most 60 expected, found 61"), "%s", e.message);
+        n = (size_t)sprintf(text, "[");
+        for (int i = 0; i <= NODE_COUNT_MAX; i++)
+                n += (size_t)sprintf(text + n, "1,");
+        (void)sprintf(text + n, "]");
+        cr_assert_eq(definition_parse("f", text, n + 1, &d, &e), -EINVAL);
+        cr_assert_not_null(strstr(e.message, "too many values"), "%s", e.message);
+}
+
+Test(definition, json_from_a_client)
+{
+        static const char *const texts[] = {
+                "{}",
+                "{\"name\":\"g\"}",
+                "{\"name\":\"../g\",\"properties\":{}}",
+                "{\"name\":\"g\",\"properties\":{\"containers\":{}}}",
+                "{\"name\":\"g\",\"properties\":{\"containers\":[{\"name\":\"c\"}]}}",
+                "{\"name\":\"a\\u0000b\",\"properties\":{}}"};
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_(definition_free_ptr) struct definition *d = NULL;
+                _cleanup_json_ sd_json_variant *v = NULL;
+                struct error e = {};
+
+                if (json_parse("text", texts[i], &v, &e) >= 0)
+                        cr_assert_lt(definition_from_json(v, &d, &e), 0, "accepted: %s", texts[i]);
+                cr_assert_null(d);
+        }
+}

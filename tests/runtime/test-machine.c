@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "runtime/group/machine.h"
+
+static struct effects effects;
+
+static void send(struct machine *m, enum event_type type, size_t container, int status, uint64_t now)
+{
+        struct event event = {
+                .type = type, .container = container, .status = status, .timeout_ms = 10000, .now_ms = now};
+
+        machine_step(m, &event, &effects);
+}
+
+static size_t count(enum effect_type type)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < effects.n; i++)
+                n += effects.list[i].type == type;
+        return n;
+}
+
+static void run_group(struct machine *m, enum restart_policy policy, size_t n)
+{
+        machine_begin(m, policy, n, &effects);
+        cr_assert_eq(count(EFFECT_PREPARE), 1);
+        send(m, EVENT_PREPARED, 0, 0, 1);
+        cr_assert_eq(count(EFFECT_CREATE), n);
+        for (size_t i = 0; i < n; i++) {
+                send(m, EVENT_CREATED, i, 0, 2);
+                cr_assert_eq(count(EFFECT_START), i + 1 == n ? n : 0, "nobody starts before all are created");
+        }
+        for (size_t i = 0; i < n; i++)
+                send(m, EVENT_STARTED, i, 0, 3);
+        cr_assert_eq(m->phase, GROUP_RUNNING);
+        cr_assert(m->has_run);
+}
+
+Test(machine, stop_gives_each_its_exit_status)
+{
+        struct machine m;
+
+        run_group(&m, RESTART_ALWAYS, 2);
+        send(&m, EVENT_STOP, 0, 0, 100);
+        cr_assert_eq(count(EFFECT_TERMINATE), 2);
+        cr_assert_eq(count(EFFECT_TIMER), 2);
+        cr_assert_eq(m.containers[0].deadline_ms, 10100);
+        send(&m, EVENT_EXITED, 0, 3, 200);
+        cr_assert_eq(count(EFFECT_CLEAN), 1);
+        send(&m, EVENT_DEADLINE, 1, 0, 10099);
+        cr_assert_eq(effects.n, 0, "not before its time");
+        send(&m, EVENT_DEADLINE, 1, 0, 10100);
+        cr_assert_eq(count(EFFECT_KILL), 1);
+        send(&m, EVENT_EXITED, 1, 137, 10200);
+        send(&m, EVENT_CLEANED, 0, 0, 10300);
+        cr_assert_eq(count(EFFECT_RELEASE), 0);
+        send(&m, EVENT_CLEANED, 1, 0, 10300);
+        cr_assert_eq(count(EFFECT_RELEASE), 1);
+        send(&m, EVENT_RELEASED, 0, 0, 10400);
+        cr_assert_eq(m.phase, GROUP_ENDED);
+        cr_assert_str_eq(group_state_name(&m), "Stopped");
+        cr_assert_eq(m.containers[0].exit_status, 3);
+        cr_assert_eq(m.containers[1].exit_status, 137);
+        send(&m, EVENT_DELETE, 0, 0, 10500);
+        cr_assert_eq(count(EFFECT_FORGET), 1);
+}
+
+Test(machine, policies)
+{
+        static const struct {
+                enum restart_policy policy;
+                int status;
+                bool again;
+                const char *state;
+        } cases[] = {{RESTART_ALWAYS, 0, true, NULL},        {RESTART_ALWAYS, 1, true, NULL},
+                     {RESTART_ON_FAILURE, 1, true, NULL},    {RESTART_ON_FAILURE, 0, false, "Succeeded"},
+                     {RESTART_NEVER, 0, false, "Succeeded"}, {RESTART_NEVER, 2, false, "Failed"}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct machine m;
+
+                run_group(&m, cases[i].policy, 1);
+                send(&m, EVENT_EXITED, 0, cases[i].status, 10);
+                send(&m, EVENT_CLEANED, 0, 0, 20);
+                cr_assert_eq(count(EFFECT_TIMER), cases[i].again);
+                if (cases[i].again) {
+                        cr_assert_eq(m.containers[0].phase, CONTAINER_BACKOFF);
+                        continue;
+                }
+                cr_assert_eq(count(EFFECT_RELEASE), 1);
+                send(&m, EVENT_RELEASED, 0, 0, 30);
+                cr_assert_str_eq(group_state_name(&m), cases[i].state);
+        }
+}
+
+Test(machine, backoff_doubles_and_is_forgotten)
+{
+        struct machine m;
+        uint64_t now = 10, expected = 1000;
+
+        run_group(&m, RESTART_ALWAYS, 1);
+        for (int i = 0; i < 12; i++) {
+                send(&m, EVENT_EXITED, 0, 1, now);
+                send(&m, EVENT_CLEANED, 0, 0, now);
+                cr_assert_eq(m.containers[0].deadline_ms, now + expected);
+                now = m.containers[0].deadline_ms;
+                send(&m, EVENT_DEADLINE, 0, 0, now);
+                cr_assert_eq(count(EFFECT_CREATE), 1);
+                send(&m, EVENT_CREATED, 0, 0, now);
+                cr_assert_eq(count(EFFECT_START), 1, "a neighbour is not waited for");
+                send(&m, EVENT_STARTED, 0, 0, now);
+                expected = expected * 2 > 300000 ? 300000 : expected * 2;
+        }
+        cr_assert_eq(m.containers[0].restarts, 12);
+        now += 600000;
+        send(&m, EVENT_EXITED, 0, 1, now);
+        send(&m, EVENT_CLEANED, 0, 0, now);
+        cr_assert_eq(m.containers[0].deadline_ms, now + 1000);
+}
+
+/* A run that fails leaves nothing. */
+Test(machine, failure_before_it_ran_undoes_the_group)
+{
+        struct machine m;
+
+        machine_begin(&m, RESTART_ALWAYS, 2, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        send(&m, EVENT_CREATE_FAILED, 0, 0, 2);
+        cr_assert_eq(count(EFFECT_CLEAN), 1);
+        cr_assert_eq(m.phase, GROUP_STOPPING);
+        send(&m, EVENT_CREATED, 1, 0, 3);
+        cr_assert_eq(count(EFFECT_CLEAN), 1);
+        cr_assert_eq(count(EFFECT_START), 0);
+        send(&m, EVENT_CLEANED, 0, 0, 4);
+        send(&m, EVENT_CLEANED, 1, 0, 5);
+        cr_assert_eq(count(EFFECT_RELEASE), 1);
+        send(&m, EVENT_RELEASED, 0, 0, 6);
+        cr_assert_eq(count(EFFECT_FORGET), 1);
+
+        machine_begin(&m, RESTART_ALWAYS, 1, &effects);
+        send(&m, EVENT_PREPARE_FAILED, 0, 0, 1);
+        cr_assert_eq(count(EFFECT_RELEASE), 1);
+        send(&m, EVENT_RELEASED, 0, 0, 2);
+        cr_assert_eq(count(EFFECT_FORGET), 1);
+}
+
+Test(machine, recover_finishes_what_was_begun)
+{
+        struct container_fact alive = {.fact = FACT_ALIVE}, gone = {.fact = FACT_NOTHING, .status = 137},
+                              seven = {.fact = FACT_EXITED, .status = 7};
+        struct machine m;
+
+        run_group(&m, RESTART_NEVER, 1);
+        machine_recover(&m, &alive, false, 50, &effects);
+        cr_assert_eq(effects.n, 0);
+        machine_recover(&m, &seven, false, 50, &effects);
+        cr_assert_eq(count(EFFECT_CLEAN), 1);
+        cr_assert_eq(m.containers[0].exit_status, 7, "the status that nobody was there to see");
+
+        run_group(&m, RESTART_NEVER, 1);
+        machine_recover(&m, &gone, false, 50, &effects);
+        cr_assert_eq(m.containers[0].exit_status, 137);
+
+        /* killed between "begin to create" and "created": again, and nothing is counted as a restart */
+        machine_begin(&m, RESTART_NEVER, 1, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        machine_recover(&m, &gone, false, 50, &effects);
+        cr_assert_eq(count(EFFECT_CLEAN), 1);
+        send(&m, EVENT_CLEANED, 0, 0, 60);
+        cr_assert_eq(count(EFFECT_CREATE), 1);
+        send(&m, EVENT_CREATED, 0, 0, 61);
+        send(&m, EVENT_STARTED, 0, 0, 62);
+        cr_assert_eq(m.phase, GROUP_RUNNING);
+        cr_assert_eq(m.containers[0].restarts, 0);
+
+        /* a stop goes on */
+        send(&m, EVENT_STOP, 0, 0, 100);
+        machine_recover(&m, &alive, false, 200, &effects);
+        cr_assert_eq(count(EFFECT_TERMINATE), 1);
+        cr_assert_eq(count(EFFECT_TIMER), 1);
+        cr_assert_eq(m.containers[0].deadline_ms, 10100, "with the deadline that was promised");
+}
+
+Test(machine, recover_after_a_restart_of_the_system)
+{
+        struct container_fact gone = {.fact = FACT_NOTHING, .status = 137};
+        struct machine m;
+
+        run_group(&m, RESTART_ALWAYS, 1);
+        machine_recover(&m, &gone, true, 5, &effects);
+        cr_assert_eq(count(EFFECT_PREPARE), 1);
+        send(&m, EVENT_PREPARED, 0, 0, 6);
+        cr_assert_eq(count(EFFECT_CREATE), 1);
+        run_group(&m, RESTART_NEVER, 1);
+        machine_recover(&m, &gone, true, 5, &effects);
+        cr_assert_eq(count(EFFECT_RELEASE), 1);
+        send(&m, EVENT_RELEASED, 0, 0, 6);
+        cr_assert_str_eq(group_state_name(&m), "Failed");
+}
+
+/* A world that answers effects: what an executor with containers does, in random order, with random failures,
+ * stops, deletes and kills of the daemon. */
+struct world {
+        struct machine m;
+        struct effect pending[1024]; /* effects that are begun and not yet answered */
+        size_t n;
+        bool alive[GROUP_CONTAINERS_MAX], exists[GROUP_CONTAINERS_MAX], exited[GROUP_CONTAINERS_MAX];
+        bool prepared, forgotten;
+        uint64_t now;
+        unsigned seed;
+};
+
+static unsigned random_of(struct world *w, unsigned n)
+{
+        return (unsigned)rand_r(&w->seed) % n;
+}
+
+static void begin_effects(struct world *w)
+{
+        for (size_t i = 0; i < effects.n; i++) {
+                struct effect e = effects.list[i];
+
+                switch (e.type) {
+                case EFFECT_CREATE:
+                        cr_assert(w->prepared, "created without layers and network");
+                        cr_assert(!w->exists[e.container], "created twice");
+                        break;
+                case EFFECT_START:
+                        cr_assert(w->exists[e.container]);
+                        break;
+                case EFFECT_RELEASE:
+                        for (size_t c = 0; c < w->m.n; c++)
+                                cr_assert(!w->exists[c] && !w->alive[c], "released under a container");
+                        break;
+                case EFFECT_FORGET:
+                        cr_assert(!w->prepared, "forgotten with resources held");
+                        w->forgotten = true;
+                        break;
+                default:
+                        break;
+                }
+                cr_assert_lt(w->n, ELEMENTSOF(w->pending));
+                w->pending[w->n++] = e;
+        }
+}
+
+static void tell(struct world *w, enum event_type type, size_t container, int status)
+{
+        struct event event = {.type = type,
+                              .container = container,
+                              .status = status,
+                              .timeout_ms = random_of(w, 3000),
+                              .now_ms = w->now};
+
+        machine_step(&w->m, &event, &effects);
+        begin_effects(w);
+}
+
+static void die(struct world *w, size_t c)
+{
+        if (!w->alive[c])
+                return;
+        w->alive[c] = false;
+        w->exited[c] = true;
+        tell(w, EVENT_EXITED, c, (int)random_of(w, 3));
+}
+
+static void answer_one(struct world *w)
+{
+        size_t i = random_of(w, (unsigned)w->n);
+        struct effect e = w->pending[i];
+        bool ok = random_of(w, 8) != 0;
+
+        w->pending[i] = w->pending[--w->n];
+        switch (e.type) {
+        case EFFECT_PREPARE:
+                w->prepared = true; /* in part, where it fails: release is owed in any case */
+                tell(w, ok ? EVENT_PREPARED : EVENT_PREPARE_FAILED, 0, 0);
+                break;
+        case EFFECT_CREATE:
+                w->exists[e.container] = true;
+                w->exited[e.container] = false;
+                tell(w, ok ? EVENT_CREATED : EVENT_CREATE_FAILED, e.container, 0);
+                break;
+        case EFFECT_START:
+                w->alive[e.container] = ok;
+                tell(w, ok ? EVENT_STARTED : EVENT_START_FAILED, e.container, 0);
+                break;
+        case EFFECT_TERMINATE:
+                if (ok)
+                        die(w, e.container);
+                break;
+        case EFFECT_KILL:
+                die(w, e.container);
+                break;
+        case EFFECT_CLEAN:
+                w->alive[e.container] = w->exists[e.container] = false;
+                tell(w, EVENT_CLEANED, e.container, 0);
+                break;
+        case EFFECT_TIMER:
+                if (w->m.containers[e.container].deadline_ms > w->now)
+                        w->now = w->m.containers[e.container].deadline_ms;
+                tell(w, EVENT_DEADLINE, e.container, 0);
+                break;
+        case EFFECT_RELEASE:
+                w->prepared = false;
+                tell(w, EVENT_RELEASED, 0, 0);
+                break;
+        case EFFECT_FORGET:
+                break;
+        }
+}
+
+/* The daemon is killed: what it had begun is lost, what runs goes on; what it made is found again, or made
+ * again. */
+static void kill_daemon(struct world *w)
+{
+        struct container_fact facts[GROUP_CONTAINERS_MAX] = {};
+
+        w->n = 0;
+        for (size_t i = 0; i < w->m.n; i++) {
+                if (w->alive[i] && random_of(w, 4) == 0) {
+                        w->alive[i] = false;
+                        w->exited[i] = true;
+                }
+                if (w->alive[i])
+                        facts[i].fact = FACT_ALIVE;
+                else if (w->exited[i])
+                        facts[i] = (struct container_fact){.fact = FACT_EXITED, .status = 1};
+                else
+                        facts[i] = (struct container_fact){.fact = FACT_NOTHING, .status = 137};
+        }
+        machine_recover(&w->m, facts, false, w->now, &effects);
+        begin_effects(w);
+}
+
+static void check_world(const struct world *w)
+{
+        if (w->m.phase == GROUP_RUNNING || w->m.phase == GROUP_STARTING)
+                cr_assert(w->prepared);
+        if (w->m.phase >= GROUP_RELEASING)
+                for (size_t i = 0; i < w->m.n; i++)
+                        cr_assert_eq(w->m.containers[i].phase, CONTAINER_TERMINATED);
+        if (w->m.phase < GROUP_ENDED &&
+            w->n == 0) { /* nothing is under way: then something must be alive to wait for */
+                bool waits = false;
+
+                for (size_t i = 0; i < w->m.n; i++)
+                        waits = waits || w->alive[i];
+                cr_assert(waits, "stuck in phase %s", group_phase_name(w->m.phase));
+        }
+}
+
+Test(machine, any_order_of_events_ends_well, .timeout = 60)
+{
+        for (unsigned seed = 1; seed <= 3000; seed++) {
+                static struct world w;
+
+                memset(&w, 0, sizeof(w));
+                w.seed = seed;
+                machine_begin(&w.m, (enum restart_policy)random_of(&w, 3), 1 + random_of(&w, 4), &effects);
+                begin_effects(&w);
+                for (int step = 0; step < 400 && !w.forgotten; step++) {
+                        unsigned what = random_of(&w, 40);
+
+                        w.now += random_of(&w, 50);
+                        if (what == 0)
+                                kill_daemon(&w);
+                        else if (what == 1)
+                                tell(&w, EVENT_STOP, 0, 0);
+                        else if (what == 2 && step > 200)
+                                tell(&w, EVENT_DELETE, 0, 0);
+                        else if (what < 10)
+                                die(&w, random_of(&w, (unsigned)w.m.n));
+                        else if (what < 12) /* noise: a timer of an earlier life */
+                                tell(&w, EVENT_DEADLINE, random_of(&w, (unsigned)w.m.n), 0);
+                        else if (w.n > 0)
+                                answer_one(&w);
+                        check_world(&w);
+                }
+                tell(&w, EVENT_DELETE, 0, 0);
+                for (int step = 0; step < 2000 && !w.forgotten; step++) {
+                        if (w.n > 0)
+                                answer_one(&w);
+                        else
+                                die(&w, random_of(&w, (unsigned)w.m.n));
+                }
+                cr_assert(w.forgotten, "seed %u: a delete does not end, phase %s", seed,
+                          group_phase_name(w.m.phase));
+        }
+}
+
+Test(machine, names_have_inverses)
+{
+        enum container_phase c;
+        enum group_phase g;
+        enum restart_policy p;
+
+        for (unsigned i = 0; i < CONTAINER_PHASES_; i++)
+                cr_assert(container_phase_from_name(container_phase_name(i), &c) == 0 && c == i);
+        for (unsigned i = 0; i < GROUP_PHASES_; i++)
+                cr_assert(group_phase_from_name(group_phase_name(i), &g) == 0 && g == i);
+        for (unsigned i = 0; i < 3; i++)
+                cr_assert(restart_policy_from_name(restart_policy_name(i), &p) == 0 && p == i);
+        cr_assert_eq(restart_policy_from_name("always", &p), -EINVAL);
+}
