@@ -42,7 +42,7 @@ void put_text(const char *path, const char *text)
         put(path, text, strlen(text));
 }
 
-static struct process_result run_shell(const char *format, va_list ap)
+__attribute__((format(printf, 1, 0))) static struct process_result run_shell(const char *format, va_list ap)
 {
         struct process_result result = {};
         char *line = NULL;

@@ -126,16 +126,19 @@ Test(partition, a_disk_without_gpt_has_no_uuids)
 Test(partition, lying_gpt_headers)
 {
         /* Entries at the end of the number space, entries of 4 GiB, no entries. */
-        static const char *const lies[] = {
-                "printf '\\377\\377\\377\\377\\377\\377\\377\\177' | dd of=dev/vda bs=1 seek=584 "
-                "conv=notrunc",
-                "printf '\\377\\377\\377\\377' | dd of=dev/vda bs=1 seek=596 conv=notrunc",
-                "printf '\\000\\000\\000\\000' | dd of=dev/vda bs=1 seek=592 conv=notrunc"};
+        static const struct {
+                const char *bytes;
+                unsigned offset;
+        } lies[] = {
+                {"\\377\\377\\377\\377\\377\\377\\377\\177", 512 + 72},
+                {"\\377\\377\\377\\377", 512 + 84},
+                {"\\000\\000\\000\\000", 512 + 80},
+        };
         struct partition p = {};
 
         for (size_t i = 0; i < ELEMENTSOF(lies); i++) {
-                shell("%s 2>&1", lies[i]);
-                cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -ENOENT, "%s", lies[i]);
+                shell("printf '%s' | dd of=dev/vda bs=1 seek=%u conv=notrunc", lies[i].bytes, lies[i].offset);
+                cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -ENOENT, "%s", lies[i].bytes);
         }
         shell("truncate -s 100 dev/vda");
         cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -EIO);
