@@ -35,8 +35,8 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(Group, SD_VARLINK_DEFINE_FIELD(name, SD_VAR
                                      SD_VARLINK_FIELD_COMMENT("IPv4; while it has a network"),
                                      SD_VARLINK_DEFINE_FIELD(address, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
                                      SD_VARLINK_FIELD_COMMENT("Of the address, as the group file lists them"),
-        SD_VARLINK_DEFINE_FIELD(ports, SD_VARLINK_INT, SD_VARLINK_ARRAY),
-        SD_VARLINK_FIELD_COMMENT("Why it could not be started"),
+                                     SD_VARLINK_DEFINE_FIELD(ports, SD_VARLINK_INT, SD_VARLINK_ARRAY),
+                                     SD_VARLINK_FIELD_COMMENT("Why it could not be started"),
                                      SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
                                      SD_VARLINK_DEFINE_FIELD_BY_TYPE(containers, Container,
                                                                      SD_VARLINK_ARRAY));

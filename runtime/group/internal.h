@@ -162,5 +162,8 @@ int group_to_json(const struct group *g, sd_json_variant **ret);
 /* mcs.c: the first pair of SELinux categories that no group has. -ENOSPC */
 int categories_choose(const struct manager *m, unsigned ret[static 2]);
 
+/* strays.c: ends what runs and belongs to no group of the manager. */
+void manager_remove_strays(struct manager *m);
+
 /* tree.c: removes a directory with all that is in it, no file system but its own. */
 int remove_tree(const char *path, struct error *e);

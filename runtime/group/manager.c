@@ -507,6 +507,7 @@ static int load_all(struct manager *m, struct error *e)
         for (struct dirent *d; m->n_groups < GROUPS_MAX && (d = readdir(dir));)
                 if (definition_name_valid(d->d_name))
                         load_one(m, d->d_name, &rebooted[m->n_groups]);
+        manager_remove_strays(m);
         output_take_over(m);
         for (size_t i = 0; i < m->n_groups; i++)
                 hold_layers(m->groups[i]);

@@ -18,11 +18,14 @@ static int find_image(struct container *c, struct error *e)
         int r;
 
         if (!m->store)
-                return error_set(e, -ENOENT, "image \"%s\": not in the store: this machine has no store disk",
+                return error_set(e, -ENOENT, "image \"%s\": this machine has no image store",
                                  c->definition->image);
         r = store_find_image(m->store, c->definition->image, m->trust, &image, e);
+        if (r == -ENOENT)
+                return error_set(e, r, "image \"%s\": not in the image store (%s/store)",
+                                 c->definition->image, m->options.run);
         if (r < 0)
-                return error_prefix(e, r, "image \"%s\"", c->definition->image);
+                return r;
         /* A group goes on with the image it began with. */
         if (c->image_digest[0] && strcmp(c->image_digest, image->digest) != 0)
                 return error_set(e, -ESTALE, "image \"%s\": %s expected, the store now has %s",

@@ -388,7 +388,8 @@ int group_to_json(const struct group *g, sd_json_variant **ret)
         int r = sd_json_variant_new_array(&ports, NULL, 0);
 
         for (size_t i = 0; r >= 0 && i < g->definition->n_ports; i++)
-                r = sd_json_variant_append_arrayb(&ports, SD_JSON_BUILD_UNSIGNED(g->definition->ports[i].port));
+                r = sd_json_variant_append_arrayb(&ports,
+                                                  SD_JSON_BUILD_UNSIGNED(g->definition->ports[i].port));
         for (size_t i = 0; r >= 0 && i < g->machine.n; i++) {
                 _cleanup_json_ sd_json_variant *c = NULL;
 
