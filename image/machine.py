@@ -10,6 +10,7 @@ machine (sockets, logs, its copy of the firmware variables, its TPM) lies in its
 the thread that called start(), so start machines from the main thread.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -111,6 +112,13 @@ def check_port_free(port):
             raise MachineError(f"local port {port} cannot be used to reach the machine: 127.0.0.1:{port}: {error.strerror}") from error
 
 
+def free_port():
+    """A local port that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 class Log:
     """A file that QEMU appends to, followed by one reader."""
 
@@ -136,6 +144,30 @@ class Log:
         self.poll()
         printable = re.sub(r"\x1b\[[0-9;?=]*[a-zA-Z]", "", self.text)
         return "\n".join(f"    | {line}" for line in printable.splitlines()[-lines:])
+
+
+class Stream(Log):
+    """A virtio-serial port of kind 'socket' as a log that can also be written to. A guest's writes wait until it is open."""
+
+    def __init__(self, sock):
+        super().__init__("/nonexistent")
+        self.sock = sock
+        self.sock.setblocking(False)
+
+    def poll(self):
+        new = b""
+        with contextlib.suppress(BlockingIOError):
+            while part := self.sock.recv(65536):
+                new += part
+            raise MachineError("the machine closed its end of the virtio-serial port")
+        text = new.decode("utf-8", "replace").replace("\r", "")
+        self.text += text
+        return text
+
+    def send(self, text):
+        self.sock.setblocking(True)
+        self.sock.sendall(text.encode())
+        self.sock.setblocking(False)
 
 
 class Qmp:

@@ -24,6 +24,43 @@ LINE = re.compile(r"^(ok|not ok)\s+(\d+)\s*(?:-\s*)?([^#]*?)\s*(?:#\s*(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*$")
 
 
+class Tap:
+    """Reads TAP line by line and hands every check to a suite."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.seen, self.plan, self.problem, self.done = 0, None, "", 0
+
+    def feed(self, text):
+        """The whole text so far; a last line without its end is left for the next call. Returns whether there was news."""
+        end = text.rfind("\n") + 1
+        news = end > self.done
+        for line in text[self.done:end].split("\n"):
+            self.line(line.strip())
+        self.done = end
+        return news
+
+    def line(self, line):
+        if match := LINE.match(line):
+            self.seen += 1
+            right = int(match[2]) == self.seen
+            self.suite.check(match[3], match[1] == "ok" and right,
+                             (match[4] or "") + ("" if right else f" check {self.seen} expected, found number {match[2]}"))
+        elif match := PLAN.match(line):
+            self.plan = int(match[1])
+        elif line.startswith("Bail out!"):
+            self.problem = line
+
+    def finished(self):
+        return bool(self.problem) or (self.plan is not None and self.seen >= self.plan)
+
+    def judge(self, who, detail=""):
+        """The closing check: a plan, and as many checks as it says."""
+        whole = self.plan is not None and self.seen == self.plan > 0 and not self.problem
+        self.suite.check(f"{who} ran all its checks ({self.seen} of {'no plan' if self.plan is None else self.plan})", whole,
+                         "" if whole else f"{self.problem or 'too few checks or no plan'}{detail}")
+
+
 class Suite:
     """The checks of one guest. work is its directory below build/vm-tests."""
 
@@ -45,36 +82,24 @@ class Suite:
     def collect(self, machine, log, timeout):
         """Reads TAP from a log of the machine until it ends, powers off or the time is over."""
         deadline = time.monotonic() + timeout
-        seen, plan, done, problem = 0, None, 0, ""
-        while not problem and (plan is None or seen < plan):
+        tap = Tap(self)
+        while not tap.finished():
             alive = machine.running()
             log.poll()
-            lines = log.text[done:].splitlines(keepends=True)
-            for line in lines:
-                if not line.endswith("\n"):
-                    break
-                done += len(line)
-                line = line.strip()
-                if match := LINE.match(line):
-                    seen += 1
-                    right = int(match[2]) == seen
-                    self.check(match[3], match[1] == "ok" and right,
-                               (match[4] or "") + ("" if right else f" check {seen} expected, found number {match[2]}"))
-                elif match := PLAN.match(line):
-                    plan = int(match[1])
-                elif line.startswith("Bail out!"):
-                    problem = line
-            if not lines:
-                if not alive:
-                    problem = f"the machine ended ({machine.end_reason()})"
-                elif time.monotonic() > deadline:
-                    problem = f"still running after {timeout:.0f} s"
-                time.sleep(0.02)
-        if plan is None and not problem:
-            problem = "no plan"
-        whole = plan is not None and seen == plan and plan > 0 and not problem
-        self.check(f"the guest ran all its checks ({seen} of {'no plan' if plan is None else plan})", whole,
-                   "" if whole else f"{problem}; last serial lines:\n{machine.serial.tail()}")
+            if tap.feed(log.text):
+                continue
+            if not alive:
+                tap.problem = f"the machine ended ({machine.end_reason()})"
+            elif time.monotonic() > deadline:
+                tap.problem = f"still running after {timeout:.0f} s"
+            time.sleep(0.02)
+        tap.judge("the guest", f"; last serial lines:\n{machine.serial.tail()}")
+
+    def judge(self, who, text):
+        """The same for TAP that is there as a whole."""
+        tap = Tap(self)
+        tap.feed(text)
+        tap.judge(who)
 
 
 def suites():

@@ -72,6 +72,9 @@ class Collect(unittest.TestCase):
         self.assertEqual((passed, failed), (1, 1))
         self.assertIn("no disk", said)
 
+    def test_half_a_line_is_no_check(self):
+        self.assertEqual(self.judge("ok 1 - a\n1..2\nok 2 - b")[:2], (1, 1))
+
     def test_hanging_guest(self):
         passed, failed, said = self.judge("ok 1 - a\n", hangs=True, timeout=0.1)
         self.assertEqual((passed, failed), (1, 1))

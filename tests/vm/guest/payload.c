@@ -2,9 +2,12 @@
 /* The payload of the test variant: what root tries in the booted image, from a disk signed for tests. Every
  * refusal names the layer that refused; tests/vm/bare shows the same attempts against the kernel's layers
  * alone, and that they are sound where nothing stops them. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -382,6 +385,50 @@ static int prepare(void)
         return write_text("/proc/sys/kernel/printk_ratelimit", "0");
 }
 
+/* Sends SIGKILL to the processes with that name. */
+static unsigned kill_named(const char *name)
+{
+        _cleanup_closedir_ DIR *proc = opendir("/proc");
+        unsigned n = 0;
+
+        for (const struct dirent *entry; proc && (entry = readdir(proc));) {
+                _cleanup_free_ char *found = NULL;
+                char path[300];
+                char *end;
+                long pid = strtol(entry->d_name, &end, 10);
+
+                if (*end != '\0' || pid <= 1)
+                        continue;
+                (void)snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+                if (read_file(AT_FDCWD, path, 64, &found, NULL, NULL) < 0)
+                        continue;
+                found[strcspn(found, "\n")] = '\0';
+                if (strcmp(found, name) == 0 && kill((pid_t)pid, SIGKILL) == 0)
+                        n++;
+        }
+        return n;
+}
+
+/* Lines from the host, after the attempts: `kill NAME`, `records TEXT`. Ends when nobody holds the other end.
+ */
+static void serve(void)
+{
+        char command[64];
+
+        for (;;) {
+                ssize_t n = read(fileno(tap.out), command, sizeof(command) - 1);
+                if (n <= 0)
+                        return;
+                command[n] = '\0';
+                command[strcspn(command, "\n")] = '\0';
+                if (strncmp(command, "kill ", 5) == 0)
+                        fprintf(tap.out, "killed %u of %s\n", kill_named(command + 5), command + 5);
+                if (strncmp(command, "records ", 8) == 0)
+                        fprintf(tap.out, "%u records of %s\n", tap_records(&tap, command + 8), command + 8);
+                fflush(tap.out);
+        }
+}
+
 int main(void)
 {
         FILE *out = tap_open_port("io.holdfast.payload");
@@ -400,5 +447,8 @@ int main(void)
         check_bounding_set();
         check_state();
         (void)umount2(OWN, MNT_DETACH);
-        return tap_finish(&tap);
+        r = tap_finish(&tap);
+        if (out)
+                serve();
+        return r;
 }

@@ -24,6 +24,7 @@ struct outcome {
 };
 
 struct tap {
+        bool blind; /* the kernel's log is out of reach: refusals are judged by errno */
         FILE *out;
         int kmsg; /* /dev/kmsg, read position at the start of the current attempt; -1 without */
         unsigned count, failed;
@@ -33,8 +34,12 @@ struct tap {
  * writes the version line to out, which stays the caller's. */
 void tap_start(struct tap *t, FILE *out);
 
-/* The virtio-serial port with that name, for writing. It is found without udev's links. NULL if there is
- * none. */
+/* The same where the kernel's log cannot be read: tap_refused() then asks for the errno, and whoever reads
+ * the output finds in `to be refused by` which records to look for. */
+void tap_start_blind(struct tap *t, FILE *out);
+
+/* The virtio-serial port with that name, for writing and reading. It is found without udev's links. NULL if
+ * there is none. */
 FILE *tap_open_port(const char *name);
 
 /* Writes the plan. Returns 0 if every check passed, else 1. */
@@ -42,6 +47,9 @@ int tap_finish(struct tap *t);
 
 /* A check that needs no attempt. detail, if not NULL, becomes a comment of the line. */
 void tap_check(struct tap *t, bool ok, const char *name, const char *detail);
+
+/* Prints, as `record: …`, every line of the kernel's log that contains text. Returns how many. */
+unsigned tap_records(struct tap *t, const char *text);
 
 /* Says that the current attempt has this process: the kernel's records about others are not about the
  * attempt. */

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What root in a container tries; the entrypoint of the image test/attempts. A container cannot read the
+ * kernel's log, so only the errno is judged here; tests/vm/inside looks for the records on the serial port.
+ *
+ * `attempts wait` runs until SIGTERM and then ends with WAITED. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/vm/guest/attempts.h"
+#include "tests/vm/guest/tap.h"
+
+#define HELPER "/helper"
+#define WAITED 7
+
+static struct tap tap;
+
+static struct outcome run_layer(void)
+{
+        return try_exec(HELPER, HELPER_RAN);
+}
+
+static struct outcome mmap_layer(void)
+{
+        return try_mmap_exec(HELPER);
+}
+
+static struct outcome write_root(void)
+{
+        int r = copy_file(HELPER, "/written", 0755);
+        (void)unlink("/written");
+        return r < 0 ? attempt_refused(r, "write /written") : attempt_worked();
+}
+
+static const struct tap_row allowed[] = {
+        {"program of a signed layer runs", run_layer, NULL, 0},
+        {"mmap RX of a file of a signed layer", mmap_layer, NULL, 0},
+        {"a file is written to the root", write_root, NULL, 0},
+        {"/proc/self/mem writes data", try_proc_mem_data, NULL, 0},
+};
+
+static struct outcome copy_root(void)
+{
+        return try_exec_copy(HELPER, "/", HELPER_RAN);
+}
+
+static struct outcome copy_shm(void)
+{
+        return try_exec_copy(HELPER, "/dev/shm", HELPER_RAN);
+}
+
+static struct outcome copied_up(void)
+{
+        int fd = open(HELPER, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return attempt_refused(errno, "copy up " HELPER);
+        (void)close(fd);
+        return try_exec(HELPER, HELPER_RAN);
+}
+
+static struct outcome exec_memfd(void)
+{
+        return try_exec_memfd("/stranger", STRANGER_RAN);
+}
+
+static struct outcome script(void)
+{
+        return try_exec_script("/stranger", "/");
+}
+
+static struct outcome mmap_written(void)
+{
+        int r = copy_file("/stranger", "/mapped", 0755);
+        return r < 0 ? attempt_void(r, "copy") : try_mmap_exec("/mapped");
+}
+
+static struct outcome rx_to_rwx(void)
+{
+        return try_rx_to_rwx("/stranger");
+}
+
+static struct outcome private_write_then_rx(void)
+{
+        return try_private_write_then_rx("/stranger");
+}
+
+static struct outcome mount_tmpfs(void)
+{
+        return try_mount("attempt", "/tmp", "tmpfs", 0, NULL);
+}
+
+static struct outcome raw_socket(void)
+{
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+        return fd < 0 ? attempt_refused(errno, "raw socket") : attempt_worked();
+}
+
+static struct outcome core_pattern(void)
+{
+        return try_core_pattern("/stranger", "/core-answer");
+}
+
+static struct outcome module(void)
+{
+        return try_init_module("/stranger", "stranger");
+}
+
+static const struct tap_row refused[] = {
+        {"copy of a program in the root", copy_root, "IPE", EACCES},
+        {"copy of a program on /dev/shm", copy_shm, "mount option", EACCES},
+        {"program that was copied up", copied_up, "IPE", EACCES},
+        {"program in a memfd", exec_memfd, "IPE", EACCES},
+        {"script that was written, by name", script, "IPE", EACCES},
+        {"mmap RX of a file that was written", mmap_written, "IPE", EACCES},
+        {"anonymous RWX memory", try_anonymous_rwx, "SELinux", EACCES},
+        {"anonymous RW memory made RX", try_anonymous_rw_then_rx, "SELinux", EACCES},
+        {"RX mapping of a layer's file made RWX", rx_to_rwx, "SELinux", EACCES},
+        {"private mapping written, then RX", private_write_then_rx, "SELinux", EACCES},
+        {"/proc/self/mem into text", try_proc_mem_text, "proc_mem.force_override", EIO},
+        {"ptrace POKE into text", try_ptrace_poke_text, "seccomp", EPERM},
+        {"mount", mount_tmpfs, "seccomp", EPERM},
+        {"user namespace", try_user_namespace, "seccomp", EPERM},
+        {"raw socket", raw_socket, "SELinux", EACCES},
+        {"kernel module", module, "seccomp", EPERM},
+        {"kexec_load", try_kexec_load, "seccomp", EPERM},
+        {"usermode helper by core_pattern", core_pattern, "SELinux", EACCES},
+        {"/dev/mem", try_memory_device, "absence", ENOENT},
+};
+
+static void note(int signal_number)
+{
+        (void)signal_number;
+}
+
+static int wait_for_end(void)
+{
+        struct sigaction action = {.sa_handler = note};
+
+        (void)sigaction(SIGTERM, &action, NULL);
+        printf("waiting\n");
+        (void)fflush(stdout);
+        (void)pause();
+        return WAITED;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc == 2 && strcmp(argv[1], "wait") == 0)
+                return wait_for_end();
+        tap_start_blind(&tap, stdout);
+        tap_rows(&tap, "container", allowed, ELEMENTSOF(allowed));
+        tap_rows(&tap, "container", refused, ELEMENTSOF(refused));
+        return tap_finish(&tap);
+}

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The booted image, variant test, from within: what root tries from a disk signed for tests (guest/payload.c), container groups
+through the operator's port, what root in a container tries (guest/container.c), and images that groupd must not run."""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.request
+from pathlib import Path
+
+import build as image_build
+import guestfiles as build
+from boot import image_machine
+from machine import Disk, MachineError, Stream, free_port
+
+ROOT_TRIES = 240
+PORT = "io.holdfast.payload"
+OPERATOR = "io.holdfast.groupd"
+GROUPCTL = build.BUILD / "release/bin/groupctl"
+VERITY = build.BUILD / "release/bin/verity"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+LAYER_SIGNATURE = "application/vnd.cncf.notary.signature.dm-verity"
+MANIFEST_SIGNATURE = "application/vnd.holdfast.manifest.signature"
+ATTEMPTS = "test/attempts:1"
+
+
+class Layout:
+    """An OCI image layout as a folder."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.index = json.loads((self.path / "index.json").read_text()) if (self.path / "index.json").exists() else \
+            {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+        (self.path / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+        (self.path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+    def blob(self, digest):
+        return self.path / "blobs/sha256" / digest.removeprefix("sha256:")
+
+    def put(self, data, media_type, **more):
+        digest = hashlib.sha256(data).hexdigest()
+        self.blob(digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data), **more}
+
+    def put_json(self, value, media_type, **more):
+        return self.put(json.dumps(value).encode(), media_type, **more)
+
+    def json(self, descriptor):
+        return json.loads(self.blob(descriptor["digest"]).read_text())
+
+    def find(self, name):
+        return next(m for m in self.index["manifests"] if m.get("annotations", {}).get("org.opencontainers.image.ref.name") == name)
+
+    def referrer(self, subject, artifact_type):
+        return next(self.json(m) for m in self.index["manifests"] if m.get("artifactType") == artifact_type
+                    and self.json(m)["subject"]["digest"] == subject["digest"])
+
+    def add(self, descriptor):
+        self.index["manifests"].append(descriptor)
+
+    def write(self):
+        (self.path / "index.json").write_text(json.dumps(self.index))
+
+
+def attempts_layout(path):
+    """The image test/attempts: one layer with the attempts, what they run, and nothing else."""
+    layout = Layout(build.clean_directory(path))
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("tmp", "proc", "sys", "dev", "run", "etc"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            tar.addfile(entry)
+        for name in ("attempts", "helper", "stranger"):
+            content = (build.programs() / name).read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755
+            tar.addfile(entry, io.BytesIO(content))
+    layer = layout.put(data.getvalue(), "application/vnd.oci.image.layer.v1.tar")
+    config = layout.put_json({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/attempts"]},
+                              "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}, "application/vnd.oci.image.config.v1+json")
+    layout.add(layout.put_json({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}, MANIFEST,
+                               annotations={"org.opencontainers.image.ref.name": ATTEMPTS}))
+    layout.write()
+    return path
+
+
+def detached(data, key):
+    return build.run("openssl", "smime", "-sign", "-noattr", "-binary", "-outform", "der", "-signer", build.KEYS / f"{key}.pem",
+                     "-inkey", build.KEYS / f"{key}.key", stdin=data)
+
+
+def root_hash(layer):
+    return layer["annotations"]["org.erofs.dmverity.root_digest"].removeprefix("sha256:")
+
+
+def flipped(data, offset):
+    data = bytearray(data)
+    data[offset] ^= 1
+    return bytes(data)
+
+
+def add_bad_image(layout, name, layer_signature=None, manifest_key="manifest", change_layer=None):
+    """A variant of test/attempts. layer_signature: function of the layer that gives the DER, or None for no signature at all."""
+    good = layout.find(ATTEMPTS)
+    manifest = layout.json(good)
+    manifest["annotations"] = {"org.opencontainers.image.title": name}
+    layer = manifest["layers"][0]
+    if change_layer:
+        layer.update(layout.put(change_layer(layout.blob(layer["digest"]).read_bytes()), layer["mediaType"]))
+    descriptor = layout.put_json(manifest, MANIFEST, annotations={"org.opencontainers.image.ref.name": f"test/{name}:1"})
+    layout.add(descriptor)
+    subject = {k: descriptor[k] for k in ("mediaType", "digest", "size")}
+    empty = layout.put(b"{}", "application/vnd.oci.empty.v1+json")
+
+    def refer(artifact_type, blobs):
+        layout.add(layout.put_json({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": artifact_type, "config": empty,
+                                    "layers": blobs, "subject": subject}, MANIFEST, artifactType=artifact_type))
+
+    if manifest_key:
+        refer(MANIFEST_SIGNATURE, [layout.put(detached(layout.blob(descriptor["digest"]).read_bytes(), manifest_key),
+                                              "application/pkcs7-signature")])
+    if layer_signature:
+        annotations = {"io.cncf.notary.layer.digest": layer["digest"], "io.cncf.notary.dm-verity.root-hash": root_hash(layer)}
+        refer(LAYER_SIGNATURE, [layout.put(layer_signature(layer), "application/pkcs7-signature", annotations=annotations)])
+
+
+def by_key(key):
+    return lambda layer: detached(root_hash(layer).encode(), key)
+
+
+# name of the image, what is wrong with it, how it is made
+BAD_IMAGES = [
+    ("unsigned", "a layer without signature", {}),
+    ("foreign", "a layer signed by a foreign key", {"layer_signature": by_key("foreign")}),
+    ("purpose", "a layer signed by our key of another purpose", {"layer_signature": by_key("rootfs")}),
+    ("broken", "a layer with one bit flipped in its signature", {"layer_signature": lambda layer: flipped(by_key("layer")(layer), -20)}),
+    ("other", "a layer with another layer's signature", {"layer_signature": lambda layer: detached(b"0" * 64, "layer")}),
+    ("manifest", "a manifest without signature", {"layer_signature": by_key("layer"), "manifest_key": None}),
+    ("signer", "a manifest signed by our key of another purpose", {"layer_signature": by_key("layer"), "manifest_key": "layer"}),
+    ("changed", "a layer with one bit flipped", {"layer_signature": by_key("layer"),
+                                                 "change_layer": lambda data: flipped(data, data.find(b"\x7fELF") + 4)}),
+]
+
+
+def make_store(work):
+    """The sample's store with the images of these tests, as a disk."""
+    signed = work / "signed"
+    shutil.rmtree(signed, ignore_errors=True)
+    build.run(VERITY, "image", attempts_layout(work / "attempts"), "-o", signed, "--key", build.KEYS / "layer.key", "--certificate",
+              build.KEYS / "layer.pem", "--manifest-key", build.KEYS / "manifest.key", "--manifest-certificate", build.KEYS / "manifest.pem")
+    store = work / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    shutil.copytree(image_build.OUT / "store", store)
+    layout, ours = Layout(store), Layout(signed)
+    for blob in (signed / "blobs/sha256").iterdir():
+        shutil.copy(blob, store / "blobs/sha256")
+    layout.index["manifests"] += ours.index["manifests"]
+    for name, _, how in BAD_IMAGES:
+        add_bad_image(layout, name, **how)
+    layout.write()
+    image_build.OUT = work
+    image_build.make_verity_disk("store", store, "layer", "holdfast-store")
+    return work / "store.raw"
+
+
+class Operator:
+    """groupctl on the build machine, through the broker of the operator's port."""
+
+    def __init__(self, machine, suite):
+        self.suite = suite
+        self.socket = machine.work / "operator.sock"
+        self.broker = subprocess.Popen([str(GROUPCTL), "broker", "--port", str(machine.work / f"port-{OPERATOR}.sock"), "--listen",
+                                        str(self.socket)], stdin=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.broker.terminate()
+        self.broker.wait()
+
+    def call(self, *words, stdin=None):
+        """Exit status and what it said."""
+        done = subprocess.run([str(GROUPCTL), "--machine", str(self.socket), *words], input=stdin, capture_output=True, text=True,
+                              check=False, timeout=120)
+        return done.returncode, done.stdout if done.returncode == 0 else done.stderr.strip()
+
+    def json(self, *words):
+        status, text = self.call(*words, "--json=short")
+        if status:
+            raise MachineError(f"groupctl {' '.join(words)}: {text}")
+        value = json.loads(text)
+        return value.get("group", value) if isinstance(value, dict) else value
+
+    def run_group(self, name, image, command=None):
+        container = {"image": image, "resources": {"requests": {"cpu": 0.5, "memoryInGB": 0.1}}}
+        if command:
+            container["command"] = command
+        text = json.dumps({"name": name, "properties": {"osType": "Linux", "restartPolicy": "Never",
+                                                        "containers": [{"name": "main", "properties": container}]}})
+        return self.call("run", "-", stdin=text)
+
+    def wait_ready(self, machine, seconds):
+        deadline = time.monotonic() + seconds
+        while self.call("list")[0]:
+            if time.monotonic() > deadline or not machine.running():
+                raise MachineError(f"groupd does not answer; last serial lines:\n{machine.serial.tail()}")
+            time.sleep(0.3)
+
+
+def page(machine, operator):
+    facts = operator.json("show", "sample")
+    port = free_port()
+    machine.add_forward(port, facts["address"], facts["ports"][0])
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
+                return answer.read(65536).decode(errors="replace")
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def check_sample(suite, machine, operator):
+    status, text = operator.call("run", str(build.TOP / "image/sample/group.yaml"))
+    suite.check("the sample group is started through the operator's port", status == 0, text[:300])
+    text = page(machine, operator)
+    suite.check("its page comes through the forwarded port", "hello from python" in text, text[:200])
+    status, text = operator.call("logs", "sample", "--container", "web")
+    suite.check("its log can be read", status == 0, text[:200])
+
+
+def ask(machine, port, command, answer):
+    """A command for the payload; the match of its answer, which ends what it prints."""
+    port.text = ""
+    port.send(f"{command}\n")
+    return machine.wait_for(answer, 30, log=port, what=f"the payload's answer to {command!r}")
+
+
+def check_container_attempts(suite, machine, operator, port):
+    status, text = operator.run_group("attempts", ATTEMPTS)
+    suite.check("a group with root's attempts is started", status == 0, text)
+    operator.call("wait", "attempts")
+    suite.judge("the container", operator.call("logs", "attempts")[1])
+    for path, what in (('"/attempt-copy"', "a copy in the overlay's upper"), ('"/helper"', "a program that was copied up"),
+                       ("2F6D656D66643A", "a memfd"), ('"/attempt-script"', "a script")):
+        ask(machine, port, f"records path={path}", r"^\d+ records of .*")
+        found = re.search(r"type=1420 .*", port.text)
+        suite.check(f"the kernel's record says that IPE refused {what} in a container", bool(found), found[0] if found else port.text)
+
+
+def check_bad_images(suite, operator):
+    for name, what, _ in BAD_IMAGES:
+        status, text = operator.run_group(f"bad-{name}", f"test/{name}:1")
+        if status == 0:
+            operator.call("wait", f"bad-{name}")
+            facts = operator.json("show", f"bad-{name}")["containers"][0]
+            suite.check(f"{what} does not run", facts.get("exitCode") not in (0, None), json.dumps(facts))
+            operator.call("delete", f"bad-{name}")
+        else:
+            suite.check(f"{what} does not run", "test/" in text or "layer" in text or "signature" in text, text)
+    status, text = operator.run_group("missing", "test/missing:1")
+    suite.check("an image that is not in the store is named", status != 0 and "test/missing:1" in text, text)
+    suite.check("nothing is left of the groups that were refused",
+                not [g["name"] for g in groups(operator) if g["name"].startswith("bad-") or g["name"] == "missing"])
+
+
+def groups(operator):
+    value = operator.json("list")
+    return value["groups"] if isinstance(value, dict) else value
+
+
+def check_killed_groupd(suite, machine, operator, port):
+    """kill -9 of groupd: containers go on, and it knows them again."""
+    status, text = operator.run_group("waiter", ATTEMPTS, ["/attempts", "wait"])
+    suite.check("a group that waits is started", status == 0, text)
+    before = sorted((g["name"], g["state"]) for g in groups(operator))
+    match = ask(machine, port, "kill groupd", r"^killed (\d+) of groupd")
+    suite.check("groupd is killed", match[1] == "1")
+    text = page(machine, operator)
+    suite.check("the page still comes", "hello from python" in text, text[:200])
+    operator.wait_ready(machine, 60)
+    after = sorted((g["name"], g["state"]) for g in groups(operator))
+    suite.check("list is right after the restart", before == after, f"{before}, then {after}")
+    status, text = operator.call("stop", "waiter")
+    facts = operator.json("show", "waiter")["containers"][0]
+    suite.check("stop returns the true exit code", facts.get("exitCode") == 7, f"{text} {json.dumps(facts)}")
+
+
+def check_end(suite, operator):
+    for group in groups(operator):
+        operator.call("delete", group["name"])
+    suite.check("deleted groups are gone", groups(operator) == [], str(groups(operator)))
+
+
+def run(suite):
+    disks = [Disk(image_build.OUT / "disk-test.raw"), Disk(image_build.OUT / "payload-test.raw"), Disk(make_store(suite.work))]
+    with image_machine(suite.work / "machine", "test", disks=disks, ports={PORT: "socket", OPERATOR: "socket"}) as machine:
+        machine.start()
+        port = Stream(machine.connect_port(PORT))
+        with Operator(machine, suite) as operator:
+            suite.collect(machine, port, ROOT_TRIES)
+            operator.wait_ready(machine, 60)
+            check_sample(suite, machine, operator)
+            check_container_attempts(suite, machine, operator, port)
+            check_bad_images(suite, operator)
+            check_killed_groupd(suite, machine, operator, port)
+            check_end(suite, operator)
