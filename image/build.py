@@ -260,7 +260,9 @@ def make_esp(variant):
 
 
 def partition(folder, number, kind, label, source, guid=None):
-    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nSizeMinBytes=4096\nReadOnly={'no' if kind == 'esp' else 'yes'}\n"
+    size = source.stat().st_size  # both limits, or the first partition of a small disk grows
+    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nSizeMinBytes={size}\nSizeMaxBytes={size}\n"
+    text += f"ReadOnly={'no' if kind == 'esp' else 'yes'}\n"
     if guid:
         text += f"UUID={guid}\n"
     (folder / f"{number}-{label}.conf").write_text(text)
