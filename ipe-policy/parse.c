@@ -68,7 +68,7 @@ static int parse_header(struct parser *p, char **tokens, size_t n)
                 return bad_token(p, -ENAMETOOLONG, "a name of at most 255 bytes", name);
         if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
                 return bad_token(p, -EACCES, "a name that is a file name", name);
-        strcpy(p->policy.name, name);
+        memcpy(p->policy.name, name, strlen(name) + 1);
         p->have_header = true;
         return parse_version(p, version);
 }
@@ -122,7 +122,8 @@ static int parse_digest(struct parser *p, const char *value)
 
         if (!hex)
                 return bad_token(p, -EBADMSG, "ALGORITHM:HEX", value);
-        if (strlen(++hex) % 2 != 0 || strspn(hex, "0123456789abcdefABCDEF") != strlen(hex))
+        hex++;
+        if (strlen(hex) % 2 != 0 || strspn(hex, "0123456789abcdefABCDEF") != strlen(hex))
                 return bad_token(p, -EINVAL, "an even number of hexadecimal digits", hex);
         return 0;
 }

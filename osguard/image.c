@@ -29,7 +29,7 @@ static int read_variant(struct image *image, const char *variant, struct error *
                 return error_set(e, -EINVAL,
                                  OSGUARD_IMAGE ": variant: prod, dev or test expected, found \"%s\"",
                                  variant);
-        strcpy(image->variant, variant);
+        (void)snprintf(image->variant, sizeof(image->variant), "%s", variant);
         return 0;
 }
 
@@ -44,7 +44,7 @@ static int read_uuid(sd_json_variant *root, const char *field, char ret[static 3
         if (strlen(value) != 36 || strspn(value, "0123456789abcdef-") != 36)
                 return error_set(e, -EINVAL, "root: %s: a lower-case UUID expected, found \"%s\"", field,
                                  value);
-        strcpy(ret, value);
+        memcpy(ret, value, 37);
         return 0;
 }
 
@@ -101,7 +101,7 @@ static int read_reference(sd_json_variant *policies, const char *name, struct po
         if (sscanf(version, "%hu.%hu.%hu%c", &ret->version[0], &ret->version[1], &ret->version[2], &rest) !=
             3)
                 return error_set(e, -EINVAL, "%s: version: N.N.N expected, found \"%s\"", name, version);
-        strcpy(ret->name, policy_name);
+        memcpy(ret->name, policy_name, strlen(policy_name) + 1);
         return 0;
 }
 

@@ -146,7 +146,7 @@ int process_run(char *const argv[], const struct process_options *options, struc
         _cleanup_free_ char *buf = calloc(1, OUTPUT_MAX + 1);
         int stdio[3] = {-1, -1, -1}, pipefd[2], r, status;
         size_t size = 0;
-        pid_t pid;
+        pid_t pid = -1;
 
         if (!buf)
                 return -ENOMEM;

@@ -194,7 +194,7 @@ int event_log_next(const uint8_t *log, size_t size, size_t *offset, struct event
 {
         struct event_record record = {};
         size_t at = *offset;
-        struct tlv t[4];
+        struct tlv t[4] = {};
 
         if (at == size)
                 return 0;
@@ -213,22 +213,20 @@ int event_log_next(const uint8_t *log, size_t size, size_t *offset, struct event
         return 1;
 }
 
-static int check_digest(const struct event_record *record, const struct tpm_digest **ret, struct error *e)
+/* The record's SHA-256 digest when it is that of its content, else NULL. */
+static const struct tpm_digest *checked_digest(const struct event_record *record)
 {
         uint8_t found[32];
 
         if (EVP_Digest(record->content, record->content_size, found, NULL, EVP_sha256(), NULL) != 1)
-                return error_set(e, -EIO, "event log: hash failed");
+                return NULL;
         for (size_t i = 0; i < record->digests.n; i++) {
                 const struct tpm_digest *d = &record->digests.digest[i];
 
-                if (d->algorithm == ALG_SHA256 && d->size == 32 && memcmp(d->bytes, found, 32) == 0) {
-                        *ret = d;
-                        return 0;
-                }
+                if (d->algorithm == ALG_SHA256 && d->size == 32 && memcmp(d->bytes, found, 32) == 0)
+                        return d;
         }
-        return error_set(e, -EBADMSG, "event log: record %lu: its digest is not that of its content",
-                         (unsigned long)record->sequence);
+        return NULL;
 }
 
 int event_log_replay(const uint8_t *log, size_t size, uint8_t ret[static 32], struct error *e)
@@ -237,7 +235,7 @@ int event_log_replay(const uint8_t *log, size_t size, uint8_t ret[static 32], st
         size_t offset = 0;
 
         for (uint64_t expected = 0;; expected++) {
-                const struct tpm_digest *d = NULL;
+                const struct tpm_digest *d;
                 struct event_record record;
                 int r;
 
@@ -249,9 +247,11 @@ int event_log_replay(const uint8_t *log, size_t size, uint8_t ret[static 32], st
                 if (record.sequence != expected)
                         return error_set(e, -EBADMSG, "event log: record %lu expected, found %lu",
                                          (unsigned long)expected, (unsigned long)record.sequence);
-                r = check_digest(&record, &d, e);
-                if (r < 0)
-                        return r;
+                d = checked_digest(&record);
+                if (!d)
+                        return error_set(e, -EBADMSG,
+                                         "event log: record %lu: the digest of its content expected",
+                                         (unsigned long)expected);
                 memcpy(state + 32, d->bytes, 32);
                 if (EVP_Digest(state, 64, state, NULL, EVP_sha256(), NULL) != 1)
                         return error_set(e, -EIO, "event log: hash failed");
