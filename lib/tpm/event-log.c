@@ -236,7 +236,7 @@ int event_log_replay(const uint8_t *log, size_t size, uint8_t ret[static 32], st
 
         for (uint64_t expected = 0;; expected++) {
                 const struct tpm_digest *d;
-                struct event_record record;
+                struct event_record record = {};
                 int r;
 
                 r = event_log_next(log, size, &offset, &record, e);
