@@ -214,28 +214,35 @@ class Operator:
             time.sleep(0.3)
 
 
-def page(machine, operator):
+def forward_to_sample(machine, operator):
+    """A local port that leads to the sample group's page."""
     facts = operator.json("show", "sample")
-    port = free_port()
-    machine.add_forward(port, facts["address"], facts["ports"][0])
+    local = free_port()
+    machine.add_forward(local, facts["address"], facts["ports"][0])
+    return local
+
+
+def page(local):
     deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{local}/", timeout=20) as answer:
                 return answer.read(65536).decode(errors="replace")
-        except OSError:
+        except OSError as error:
             if time.monotonic() > deadline:
-                raise
+                return str(error)
             time.sleep(0.5)
 
 
 def check_sample(suite, machine, operator):
     status, text = operator.call("run", str(build.TOP / "image/sample/group.yaml"))
     suite.check("the sample group is started through the operator's port", status == 0, text[:300])
-    text = page(machine, operator)
+    local = forward_to_sample(machine, operator)
+    text = page(local)
     suite.check("its page comes through the forwarded port", "hello from python" in text, text[:200])
     status, text = operator.call("logs", "sample", "--container", "web")
     suite.check("its log can be read", status == 0, text[:200])
+    return local
 
 
 def ask(machine, port, command, answer):
@@ -278,14 +285,14 @@ def groups(operator):
     return value["groups"] if isinstance(value, dict) else value
 
 
-def check_killed_groupd(suite, machine, operator, port):
+def check_killed_groupd(suite, machine, operator, port, local):
     """kill -9 of groupd: containers go on, and it knows them again."""
     status, text = operator.run_group("waiter", ATTEMPTS, ["/attempts", "wait"])
     suite.check("a group that waits is started", status == 0, text)
     before = sorted((g["name"], g["state"]) for g in groups(operator))
     match = ask(machine, port, "kill groupd", r"^killed (\d+) of groupd")
     suite.check("groupd is killed", match[1] == "1")
-    text = page(machine, operator)
+    text = page(local)
     suite.check("the page still comes", "hello from python" in text, text[:200])
     operator.wait_ready(machine, 60)
     after = sorted((g["name"], g["state"]) for g in groups(operator))
@@ -309,8 +316,8 @@ def run(suite):
         with Operator(machine, suite) as operator:
             suite.collect(machine, port, ROOT_TRIES)
             operator.wait_ready(machine, 60)
-            check_sample(suite, machine, operator)
+            local = check_sample(suite, machine, operator)
             check_container_attempts(suite, machine, operator, port)
             check_bad_images(suite, operator)
-            check_killed_groupd(suite, machine, operator, port)
+            check_killed_groupd(suite, machine, operator, port, local)
             check_end(suite, operator)
