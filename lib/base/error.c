@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *e, int r, const char *format, ...)
+/* Names in parentheses are not taken for the analyzer's macros. */
+int(error_set)(struct error *e, int r, const char *format, ...)
 {
         va_list ap;
 
@@ -16,7 +17,7 @@ int error_set(struct error *e, int r, const char *format, ...)
         return r;
 }
 
-int error_errno(struct error *e, int r, const char *format, ...)
+int(error_errno)(struct error *e, int r, const char *format, ...)
 {
         va_list ap;
         size_t n;
@@ -32,7 +33,7 @@ int error_errno(struct error *e, int r, const char *format, ...)
         return r;
 }
 
-int error_prefix(struct error *e, int r, const char *format, ...)
+int(error_prefix)(struct error *e, int r, const char *format, ...)
 {
         struct error inner;
         va_list ap;
