@@ -23,7 +23,7 @@
 
 #define MUX_HEADER_SIZE 20u
 #define MUX_PAYLOAD_MAX 16384u
-#define MUX_WINDOW (64u * 1024)
+#define MUX_WINDOW 65536u
 #define MUX_SESSIONS_MAX 64u
 
 struct mux;

@@ -21,7 +21,7 @@
 #include "runtime/api/mux.h"
 
 /* No more is read from the sessions while this much waits for the pipe. */
-#define PIPE_BACKLOG_MAX (256u * 1024)
+#define PIPE_BACKLOG_MAX ((size_t)256 * 1024)
 #define GREET_USEC 500000u
 
 struct relay;

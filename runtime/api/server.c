@@ -16,7 +16,7 @@
 #define CONNECTIONS_MAX 256u
 #define STOP_TIMEOUT_S 10u
 #define STOP_TIMEOUT_MAX_S 86400u
-#define LOG_PORTION (128u * 1024)
+#define LOG_PORTION ((size_t)128 * 1024)
 #define LOG_POLL_USEC 100000u
 
 struct server {

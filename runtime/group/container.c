@@ -20,6 +20,9 @@
 #include "runtime/group/user.h"
 #include "runtime/init/record.h"
 
+/* How often a starting container is looked at. */
+#define INIT_POLL_USEC 2000u
+
 #define FILE_CONTEXT "system_u:object_r:container_file_t:s0:c%u,c%u"
 
 void container_directory(const struct container *c, const char *name, char ret[static PATH_MAX])
@@ -222,38 +225,42 @@ static int read_record(const struct container *c, struct exit_record *ret)
         return 0;
 }
 
-/* Where there is no record, its init was killed: by the kernel, or by us at the deadline. */
+static bool has_record(const struct container *c)
+{
+        struct exit_record record;
+
+        return read_record(c, &record) >= 0;
+}
+
+/* Where there is no record of its end, its init was killed: by the kernel, or by us at the deadline. */
 static int exit_status(const struct container *c)
 {
         struct exit_record record;
 
-        return read_record(c, &record) >= 0 ? exit_record_status(&record) : 128 + SIGKILL;
+        if (read_record(c, &record) < 0 || record.kind == EXIT_KIND_STARTED)
+                return 128 + SIGKILL;
+        return exit_record_status(&record);
 }
 
-/* The executor's helper waits under another name until it is let go; from then on it is our init. */
-static bool was_let_go(pid_t pid)
+static bool is_same_process(const struct container *c)
 {
-        _cleanup_free_ char *text = NULL;
-        char path[64];
-        size_t n;
+        uint64_t start;
 
-        (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-        return read_file(AT_FDCWD, path, 1 << 20, &text, &n, NULL) >= 0 && strcmp(text, SPEC_INIT_PATH) == 0;
+        return c->pid > 0 && read_start_time(c->pid, &start) >= 0 && start == c->pid_start;
 }
 
 struct container_fact container_look(struct container *c)
 {
         struct exit_record record;
-        uint64_t start;
 
-        if (c->pid > 0 && read_start_time(c->pid, &start) >= 0 && start == c->pid_start &&
-            was_let_go(c->pid)) {
+        if (read_record(c, &record) < 0)
+                return (struct container_fact){.fact = FACT_NOTHING, .status = 128 + SIGKILL};
+        if (record.kind == EXIT_KIND_STARTED && is_same_process(c)) {
                 c->pidfd = pidfd_open(c->pid, 0);
                 if (c->pidfd >= 0)
                         return (struct container_fact){.fact = FACT_ALIVE};
         }
-        return (struct container_fact){.fact = read_record(c, &record) >= 0 ? FACT_EXITED : FACT_NOTHING,
-                                       .status = exit_status(c)};
+        return (struct container_fact){.fact = FACT_EXITED, .status = exit_status(c)};
 }
 
 /* --- effects --- */
@@ -348,13 +355,50 @@ void container_create(struct container *c)
         }
 }
 
+static void start_failed(struct container *c, const struct error *e)
+{
+        group_fail(c->group, e);
+        group_event(c->group, EVENT_START_FAILED, c->index, 0);
+}
+
+static void await_init(struct container *c);
+
+static int on_await(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        await_init(userdata);
+        return 0;
+}
+
+/* The executor is done when the process is let go; until its init is in place, a signal to it would be lost.
+ */
+static void await_init(struct container *c)
+{
+        struct error e = {"out of memory"};
+        int r = -ETIMEDOUT;
+
+        c->timer = sd_event_source_disable_unref(c->timer);
+        if (has_record(c)) {
+                group_event(c->group, EVENT_STARTED, c->index, 0);
+                return;
+        }
+        if (now_ms() < c->await_until_ms)
+                r = sd_event_add_time_relative(c->group->manager->event, &c->timer, CLOCK_BOOTTIME,
+                                               INIT_POLL_USEC, INIT_POLL_USEC, on_await, c);
+        if (r == -ETIMEDOUT)
+                (void)error_set(&e, r, "container \"%s\": its init did not start", c->definition->name);
+        if (r < 0)
+                start_failed(c, &e);
+}
+
 static void on_started(struct container *c, int r, const struct error *e)
 {
-        if (r < 0)
-                group_fail(c->group, e);
-        else
+        if (r < 0) {
+                start_failed(c, e);
+        } else {
                 c->started_us = now_us();
-        group_event(c->group, r < 0 ? EVENT_START_FAILED : EVENT_STARTED, c->index, 0);
+                c->await_until_ms = now_ms() + EXECUTOR_TIMEOUT_MS;
+                await_init(c);
+        }
         deliver_exit(c);
 }
 
@@ -431,6 +475,7 @@ void container_clean(struct container *c)
         cgroup_kill(cgroup);
         executor_id(c, id);
         c->exit_pending = false;
+        c->timer = sd_event_source_disable_unref(c->timer);
         if (file_exists(AT_FDCWD, directory) == 0 ||
             executor_begin(c, arguments, &options, on_deleted, &e) < 0)
                 on_deleted(c, 0, NULL);

@@ -10,7 +10,7 @@
 #include "runtime/group/node.h"
 
 #define TYPE "Microsoft.ContainerInstance/containerGroups"
-#define CPU_MAX_MILLI (1024u * 1000)
+#define CPU_MAX_MILLI UINT64_C(1024000)
 #define MEMORY_MIN (4ull << 20)
 #define MEMORY_MAX (64ull << 40)
 #define STRING_MAX 32768
@@ -246,14 +246,14 @@ static int read_decimal(struct reader *r, const struct node *n, unsigned places,
 
 static int read_cpu(struct reader *r, const struct node *n, uint64_t *ret)
 {
-        uint64_t milli;
+        uint64_t milli = 0;
         int k;
 
         k = read_decimal(r, n, 3, &milli);
         if (k < 0)
                 return k;
         if (milli < 10 || milli > CPU_MAX_MILLI)
-                return fail(r, n, "0.01 to %u processors expected, found %.32s", CPU_MAX_MILLI / 1000,
+                return fail(r, n, "0.01 to %lu processors expected, found %.32s", CPU_MAX_MILLI / 1000,
                             n->text);
         *ret = milli;
         return 0;
@@ -261,7 +261,7 @@ static int read_cpu(struct reader *r, const struct node *n, uint64_t *ret)
 
 static int read_memory(struct reader *r, const struct node *n, uint64_t *ret)
 {
-        uint64_t milli, bytes;
+        uint64_t milli = 0, bytes;
         int k;
 
         k = read_decimal(r, n, 3, &milli);
@@ -339,7 +339,7 @@ static int read_resources(struct reader *r, const struct node *n, void *target)
 
 static int read_port_number(struct reader *r, const struct node *n, void *target)
 {
-        uint64_t port;
+        uint64_t port = 0;
         int k;
 
         k = read_decimal(r, n, 0, &port);
@@ -569,7 +569,7 @@ static int read_address_ports(struct reader *r, const struct node *n, void *targ
         int k;
 
         k = read_list(r, n, DEFINITION_PORTS_MAX, sizeof(*ports), read_port, (void **)&ports, &d->n_ports);
-        if (k >= 0)
+        if (k >= 0 && ports)
                 memcpy(d->ports, ports, d->n_ports * sizeof(*ports));
         return k;
 }

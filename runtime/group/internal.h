@@ -43,6 +43,7 @@ struct container {
         struct operation *operation; /* the executor is busy with it */
         bool exit_pending;           /* it ended while the executor was busy */
         bool out_of_memory;
+        uint64_t await_until_ms;          /* while its init is waited for */
         uint64_t started_us, finished_us; /* CLOCK_REALTIME, 0: not yet */
 };
 

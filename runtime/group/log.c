@@ -14,6 +14,9 @@
 
 #include "base/file.h"
 
+/* A reader takes at least this much, so that the longest line fits. */
+#define READ_MIN ((size_t)4 * LOG_LINE_MAX)
+
 static const char *const streams[] = {[LOG_STDOUT] = "stdout", [LOG_STDERR] = "stderr"};
 
 static int previous_name(const char *path, char ret[static PATH_MAX])
@@ -199,8 +202,8 @@ int log_read(const char *path, struct log_position *position, size_t max, sd_jso
         _cleanup_json_ sd_json_variant *list = NULL;
         int r;
 
-        if (max < 4 * LOG_LINE_MAX)
-                max = 4 * LOG_LINE_MAX;
+        if (max < READ_MIN)
+                max = READ_MIN;
         r = sd_json_variant_new_array(&list, NULL, 0);
         while (r >= 0) {
                 _cleanup_close_ int fd = -EBADF;

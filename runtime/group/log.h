@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define LOG_SIZE_MAX (2u * 1024 * 1024)
+#define LOG_SIZE_MAX ((uint64_t)2 * 1024 * 1024)
 #define LOG_LINE_MAX 16384u
 
 enum log_stream { LOG_STDOUT, LOG_STDERR };

@@ -9,9 +9,9 @@
 
 /* A container that comes again waits 1 s, then twice as long each time up to 5 min; 10 min of running count
  * as recovered. */
-#define BACKOFF_FIRST_MS 1000u
-#define BACKOFF_MAX_MS (300u * 1000)
-#define BACKOFF_FORGET_MS (600u * 1000)
+#define BACKOFF_FIRST_MS UINT64_C(1000)
+#define BACKOFF_MAX_MS UINT64_C(300000)
+#define BACKOFF_FORGET_MS UINT64_C(600000)
 
 /* What a status is called where the executor never gave one. */
 #define STATUS_NOT_STARTED 128

@@ -552,6 +552,9 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
         if (r < 0)
                 return r;
         cgroup_end_strays();
+        r = layer_devices_collect(&store_error);
+        if (r < 0)
+                manager_say(m, "%s", store_error.message);
         r = open_store(m, &store_error);
         if (r < 0) /* what runs must still be served; a run is told that there is no store */
                 manager_say(m, "%s", store_error.message);

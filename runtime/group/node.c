@@ -122,33 +122,38 @@ static enum node_type plain_type(const char *text)
         return digits > 0 && *p == '\0' ? NODE_NUMBER : NODE_STRING;
 }
 
-static int new_node(struct reader *r, const yaml_mark_t *mark, enum node_type type, struct node **ret,
-                    struct error *e)
+/* NULL with the message set: too many of them, or no memory. */
+static struct node *new_node(struct reader *r, const yaml_mark_t *mark, enum node_type type, struct error *e)
 {
-        if (++r->count > NODE_COUNT_MAX)
-                return at(r, mark, e, "too many values");
-        *ret = calloc(1, sizeof(struct node));
-        if (!*ret)
-                return -ENOMEM;
-        (*ret)->type = type;
-        (*ret)->line = (unsigned)mark->line + 1;
-        (*ret)->column = (unsigned)mark->column + 1;
-        return 0;
+        struct node *n;
+
+        if (++r->count > NODE_COUNT_MAX) {
+                (void)at(r, mark, e, "too many values");
+                return NULL;
+        }
+        n = calloc(1, sizeof(*n));
+        if (!n) {
+                (void)at(r, mark, e, "out of memory");
+                return NULL;
+        }
+        n->type = type;
+        n->line = (unsigned)mark->line + 1;
+        n->column = (unsigned)mark->column + 1;
+        return n;
 }
 
 static int read_scalar(struct reader *r, const yaml_event_t *event, struct node **ret, struct error *e)
 {
         const char *text = (const char *)event->data.scalar.value;
         _cleanup_(node_free_ptr) struct node *n = NULL;
-        int k;
 
         if (event->data.scalar.anchor || event->data.scalar.tag)
                 return at(r, &event->start_mark, e, "anchors and tags are not accepted");
         if (memchr(text, '\0', event->data.scalar.length))
                 return at(r, &event->start_mark, e, "text expected, found a NUL character");
-        k = new_node(r, &event->start_mark, NODE_STRING, &n, e);
-        if (k < 0)
-                return k;
+        n = new_node(r, &event->start_mark, NODE_STRING, e);
+        if (!n)
+                return -EINVAL;
         n->text = strdup(text);
         if (!n->text)
                 return -ENOMEM;
@@ -171,9 +176,8 @@ static int read_list(struct reader *r, struct node *list, struct error *e)
                 if (k < 0 || event.type == YAML_SEQUENCE_END_EVENT)
                         return k;
                 k = read_node(r, &event, &child, e);
-                if (k < 0)
-                        return k;
-                k = append(list, child);
+                if (k >= 0)
+                        k = append(list, child);
                 if (k < 0)
                         return k;
         }
@@ -236,9 +240,9 @@ static int read_node(struct reader *r, const yaml_event_t *event, struct node **
                 return at(r, &event->start_mark, e, "anchors and tags are not accepted");
         if (r->depth >= NODE_DEPTH_MAX)
                 return at(r, &event->start_mark, e, "nested too deeply");
-        k = new_node(r, &event->start_mark, list ? NODE_LIST : NODE_MAP, &n, e);
-        if (k < 0)
-                return k;
+        n = new_node(r, &event->start_mark, list ? NODE_LIST : NODE_MAP, e);
+        if (!n)
+                return -EINVAL;
         r->depth++;
         k = list ? read_list(r, n, e) : read_map(r, n, e);
         if (k < 0)
@@ -268,7 +272,7 @@ int node_parse(const char *name, const char *text, size_t size, struct node **re
         int k;
 
         if (size > NODE_TEXT_MAX)
-                return error_set(e, -EFBIG, "%s: at most %u bytes expected, found %zu", name, NODE_TEXT_MAX,
+                return error_set(e, -EFBIG, "%s: at most %zu bytes expected, found %zu", name, NODE_TEXT_MAX,
                                  size);
         if (!yaml_parser_initialize(&r.parser))
                 return -ENOMEM;

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define NODE_TEXT_MAX (256u * 1024)
+#define NODE_TEXT_MAX ((size_t)256 * 1024)
 #define NODE_DEPTH_MAX 16
 #define NODE_COUNT_MAX 10000
 

@@ -9,6 +9,7 @@
 
 #define DEPTH_MAX 64
 
+/* Takes fd over. */
 static int remove_content(int fd, dev_t device, unsigned depth)
 {
         _cleanup_closedir_ DIR *dir = fdopendir(fd);
@@ -23,11 +24,11 @@ static int remove_content(int fd, dev_t device, unsigned depth)
 
                 if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
                         continue;
-                if (unlinkat(dirfd(dir), d->d_name, 0) >= 0)
+                if (unlinkat(fd, d->d_name, 0) >= 0)
                         continue;
                 if (errno != EISDIR && errno != EPERM)
                         return -errno;
-                child = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                child = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (child < 0)
                         return -errno;
                 if (fstat(child, &st) < 0 || st.st_dev != device || depth >= DEPTH_MAX) {
@@ -37,7 +38,7 @@ static int remove_content(int fd, dev_t device, unsigned depth)
                 r = remove_content(child, device, depth + 1);
                 if (r < 0)
                         return r;
-                if (unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0)
+                if (unlinkat(fd, d->d_name, AT_REMOVEDIR) < 0)
                         return -errno;
         }
         return 0;

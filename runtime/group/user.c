@@ -58,33 +58,37 @@ static int parse_id(const char *text, uint32_t *ret)
 static int find_user(int rootfs, const char *name, const uint32_t *by_id, uint32_t *ret_uid,
                      uint32_t *ret_gid)
 {
-        _cleanup_fclose_ FILE *f = NULL;
+        FILE *f = NULL;
         int r = open_stream(rootfs, "/etc/passwd", &f);
+        struct passwd *p;
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        for (struct passwd *p; (p = fgetpwent(f));)
-                if (by_id ? p->pw_uid == *by_id : strcmp(p->pw_name, name) == 0) {
-                        *ret_uid = p->pw_uid;
-                        *ret_gid = p->pw_gid;
-                        return 1;
-                }
-        return 0;
+        while ((p = fgetpwent(f)))
+                if (by_id ? p->pw_uid == *by_id : strcmp(p->pw_name, name) == 0)
+                        break;
+        if (p) {
+                *ret_uid = p->pw_uid;
+                *ret_gid = p->pw_gid;
+        }
+        (void)fclose(f);
+        return p != NULL;
 }
 
 static int find_group(int rootfs, const char *name, uint32_t *ret_gid)
 {
-        _cleanup_fclose_ FILE *f = NULL;
+        FILE *f = NULL;
         int r = open_stream(rootfs, "/etc/group", &f);
+        struct group *g;
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        for (struct group *g; (g = fgetgrent(f));)
-                if (strcmp(g->gr_name, name) == 0) {
-                        *ret_gid = g->gr_gid;
-                        return 1;
-                }
-        return 0;
+        while ((g = fgetgrent(f)) && strcmp(g->gr_name, name) != 0)
+                ;
+        if (g)
+                *ret_gid = g->gr_gid;
+        (void)fclose(f);
+        return g != NULL;
 }
 
 int user_resolve(int rootfs, const char *user, uint32_t *ret_uid, uint32_t *ret_gid, struct error *e)
@@ -119,24 +123,21 @@ int user_resolve(int rootfs, const char *user, uint32_t *ret_uid, uint32_t *ret_
 int rootfs_write(int rootfs, const char *directory, const char *name, const char *text, struct error *e)
 {
         _cleanup_close_ int dir = -EBADF, fd = -EBADF;
-        int r = 0;
+        int r;
 
         dir = open_in_root(rootfs, directory, O_RDONLY | O_DIRECTORY, 0);
         if (dir == -ENOENT && mkdirat(rootfs, directory + strspn(directory, "/"), 0755) >= 0) {
                 dir = open_in_root(rootfs, directory, O_RDONLY | O_DIRECTORY, 0);
-                if (dir >= 0 && fchmod(dir, 0755) < 0)
-                        r = -errno;
+                if (dir >= 0 && fchmod(dir, 0755) < 0) /* whatever our umask is */
+                        return error_errno(e, -errno, "%s of the container", directory);
         }
         if (dir < 0)
                 return error_errno(e, dir, "%s of the container", directory);
-        if (r >= 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-                r = -errno;
+        if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+                return error_errno(e, -errno, "%s/%s of the container", directory, name);
         fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (fd < 0 && r >= 0)
-                r = -errno;
-        if (r >= 0 && fchmod(fd, 0644) < 0)
-                r = -errno;
-        if (r >= 0)
-                r = write_full(fd, text, strlen(text));
+        if (fd < 0 || fchmod(fd, 0644) < 0)
+                return error_errno(e, -errno, "%s/%s of the container", directory, name);
+        r = write_full(fd, text, strlen(text));
         return r < 0 ? error_errno(e, r, "%s/%s of the container", directory, name) : 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PID 1 of every container: `container-init FD PROGRAM [ARGUMENT…]`.
  *
- * Starts PROGRAM (found on PATH), hands every signal on to it, reaps whatever is orphaned, writes the exit
- * record to the descriptor FD when the program has ended, and ends with the same status; the kernel then ends
- * the rest of the container. It is linked statically and shares no code with groupd, because it runs inside
- * the container's limits and root. */
+ * Starts PROGRAM (found on PATH), says so in the exit record, hands every signal on to it, reaps whatever is
+ * orphaned, writes the exit record to the descriptor FD when the program has ended, and ends with the same
+ * status; the kernel then ends the rest of the container. It is linked statically and shares no code with
+ * groupd, because it runs inside the container's limits and root. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -115,6 +115,7 @@ int main(int argc, char **argv)
         (void)sigfillset(&all);
         (void)sigprocmask(SIG_SETMASK, &all, NULL);
         program = start(argv + 2, &report);
+        write_record(fd, EXIT_KIND_STARTED, 0);
         status = wait_for(program, &all);
         if (read(report, &error, sizeof(error)) == (ssize_t)sizeof(error)) {
                 write_record(fd, EXIT_KIND_NOT_EXECUTED, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The exit record: how a container's init tells groupd, across groupd's own death, how the program ended. One
- * record of fixed size at offset 0 of a file that stays open in the container; written by one pwrite(2), so
- * it is there whole or not at all. */
+/* The exit record: how a container's init tells groupd, across groupd's own death, that it is in place and
+ * how the program ended. One record of fixed size at offset 0 of a file that stays open in the container;
+ * written by one pwrite(2), so it is there whole or not at all. */
 #pragma once
 
 #include <stddef.h>
@@ -13,6 +13,7 @@ enum exit_kind {
         EXIT_KIND_EXITED = 1,       /* value: exit status, 0 to 255 */
         EXIT_KIND_SIGNALED = 2,     /* value: signal number */
         EXIT_KIND_NOT_EXECUTED = 3, /* value: errno of execve() */
+        EXIT_KIND_STARTED = 4,      /* not ended; from now on no signal is lost. Before there is no record */
 };
 
 struct exit_record {

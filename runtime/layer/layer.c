@@ -108,7 +108,7 @@ int layers_acquire(struct layers *l, const struct store_layer *layer, const char
 {
         _cleanup_free_ char *path = NULL;
         struct layer *found, *bigger;
-        const char *hex;
+        const char *hex = NULL;
         int r;
 
         r = parse_digest(layer->digest, &hex, e);
@@ -139,7 +139,7 @@ int layers_acquire(struct layers *l, const struct store_layer *layer, const char
 int layers_release(struct layers *l, const char *digest, struct error *e)
 {
         struct layer *found;
-        const char *hex;
+        const char *hex = NULL;
         int r;
 
         r = parse_digest(digest, &hex, e);
@@ -183,7 +183,7 @@ int layers_collect(struct layers *l, struct error *e)
 int layers_path(const struct layers *l, const char *digest, const char **ret_path, struct error *e)
 {
         const struct layer *found;
-        const char *hex;
+        const char *hex = NULL;
         int r;
 
         r = parse_digest(digest, &hex, e);
@@ -198,7 +198,7 @@ int layers_path(const struct layers *l, const char *digest, const char **ret_pat
 
 size_t layers_users(const struct layers *l, const char *digest)
 {
-        const char *hex;
+        const char *hex = NULL;
         const struct layer *found = parse_digest(digest, &hex, NULL) < 0 ? NULL : find(l, hex);
 
         return found ? found->users : 0;

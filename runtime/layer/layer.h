@@ -59,6 +59,10 @@ struct layer_verity_options {
 
 struct layer_driver layer_driver_verity(struct layer_verity_options *options);
 
+/* At start, before anything is opened: lets go of devices that a killed predecessor opened and had not
+ * mounted. Those in use are told to go with their last user, as they were. */
+int layer_devices_collect(struct error *e);
+
 /* Mounts the store disk (partitions holdfast-store, -verity and -sig, signed for the purpose layer) read-only
  * and noexec at the directory. 1: it is mounted, also when it was before; 0: the machine has no such disk. */
 int store_mount(const char *directory, const struct trust_store *trust, bool selinux, struct error *e);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #define LAYER_CONTEXT "system_u:object_r:layer_t:s0"
 #define STORE_CONTEXT "system_u:object_r:store_t:s0"
 #define STORE_LABEL "holdfast-store"
+#define LAYER_PREFIX "holdfast-layer-"
 
 /* How many devices of one layer may be on their way out at once. */
 #define NAMES_MAX 16
@@ -38,6 +40,35 @@ static int open_and_mount(const char *base, const char *data, const char *hash,
         return r < 0 ? r : k;
 }
 
+int layer_devices_collect(struct error *e)
+{
+        _cleanup_closedir_ DIR *dir = opendir("/sys/block");
+        int r = 0;
+
+        if (!dir)
+                return error_errno(e, -errno, "/sys/block");
+        for (struct dirent *d; (d = readdir(dir));) {
+                _cleanup_free_ char *name = NULL;
+                char path[300];
+                int k;
+
+                (void)snprintf(path, sizeof(path), "%s/dm/name", d->d_name);
+                if (strncmp(d->d_name, "dm-", 3) != 0 ||
+                    read_file(dirfd(dir), path, 256, &name, NULL, NULL) < 0)
+                        continue;
+                name[strcspn(name, "\n")] = '\0';
+                if (strncmp(name, LAYER_PREFIX, strlen(LAYER_PREFIX)) != 0 &&
+                    strncmp(name, STORE_LABEL, strlen(STORE_LABEL)) != 0)
+                        continue;
+                k = verity_close_device(name, true, e);
+                if (k < 0)
+                        r = k;
+                (void)snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+                (void)unlink(path);
+        }
+        return r;
+}
+
 static int open_layer(void *userdata, const struct store_layer *layer, const char *path, struct error *e)
 {
         const struct layer_verity_options *o = userdata;
@@ -52,7 +83,7 @@ static int open_layer(void *userdata, const struct store_layer *layer, const cha
                 r = loop_attach(file, 0, 0, &loop, loop_path, e);
         if (r < 0)
                 return r;
-        (void)snprintf(name, sizeof(name), "holdfast-layer-%.64s", layer->digest + strlen("sha256:"));
+        (void)snprintf(name, sizeof(name), LAYER_PREFIX "%.64s", layer->digest + strlen("sha256:"));
         return open_and_mount(name, loop_path, loop_path, &layer->geometry, layer->signature,
                               layer->signature_size, path, false, o->selinux ? LAYER_CONTEXT : NULL, e);
 }
