@@ -111,11 +111,11 @@ static struct outcome module(void)
 }
 
 static const struct tap_row refused[] = {
-        {"copy of a program in the root", copy_root, "IPE", EACCES},
+        {"copy of a program in the root", copy_root, "SELinux", EACCES},
         {"copy of a program on /dev/shm", copy_shm, "mount option", EACCES},
-        {"program that was copied up", copied_up, "IPE", EACCES},
-        {"program in a memfd", exec_memfd, "IPE", EACCES},
-        {"script that was written, by name", script, "IPE", EACCES},
+        {"program that was copied up", copied_up, "SELinux", EACCES},
+        {"program in a memfd", exec_memfd, "SELinux", EACCES},
+        {"script that was written, by name", script, "SELinux", EACCES},
         {"mmap RX of a file that was written", mmap_written, "IPE", EACCES},
         {"anonymous RWX memory", try_anonymous_rwx, "SELinux", EACCES},
         {"anonymous RW memory made RX", try_anonymous_rw_then_rx, "SELinux", EACCES},
