@@ -180,7 +180,7 @@ def write_report(report):
 def stay(options, report):
     say("the machine keeps running; Ctrl-C ends it. Talk to it from another terminal:")
     print(f"    ci/shell groupctl --machine {SOCKET.relative_to(TOP)} list")
-    print(f"    ci/shell groupctl --machine {SOCKET.relative_to(TOP)} logs {report['groups'][0]['name']} CONTAINER")
+    print(f"    ci/shell groupctl --machine {SOCKET.relative_to(TOP)} logs {report['groups'][0]['name']}")
     if report["groups"][0]["url"]:
         print(f"    curl {report['groups'][0]['url']}")
     print(f"    serial port: {VM.relative_to(TOP)}/machine/serial.log", flush=True)

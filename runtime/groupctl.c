@@ -5,9 +5,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-varlink.h>
 
 #include "base/args.h"
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/table.h"
@@ -24,11 +27,30 @@ static uint64_t stop_timeout = 10;
 
 /* --- calls --- */
 
+/* Through a descriptor of its name, so that a relative path and one longer than an address may be connected
+ * to. */
+static int connect_socket(const char *path)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        _cleanup_close_ int name = open(path, O_PATH | O_CLOEXEC), fd = -EBADF;
+
+        if (name < 0)
+                return -errno;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", name);
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
 static sd_varlink *connect_machine(void)
 {
         sd_varlink *link = NULL;
-        int r = sd_varlink_connect_address(&link, machine);
+        int fd = connect_socket(machine), r;
 
+        r = fd < 0 ? fd : sd_varlink_connect_fd(&link, fd);
         if (r < 0) {
                 log_error(r, "%s: groupd expected there: %s", machine, strerror(-r));
                 return NULL;
