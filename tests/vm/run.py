@@ -141,4 +141,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("tests/vm/run.py: interrupted, the machine is stopped", file=sys.stderr)
+        sys.exit(130)

@@ -2,7 +2,7 @@
 /* What root in a container tries; the entrypoint of the image test/attempts. A container cannot read the
  * kernel's log, so only the errno is judged here; tests/vm/inside looks for the records on the serial port.
  *
- * `attempts wait` runs until SIGTERM and then ends with WAITED. */
+ * `attempts wait` runs until SIGTERM and then ends with WAITED; it prints its label first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "tests/vm/guest/attempts.h"
 #include "tests/vm/guest/tap.h"
 
@@ -140,9 +141,11 @@ static void note(int signal_number)
 static int wait_for_end(void)
 {
         struct sigaction action = {.sa_handler = note};
+        _cleanup_free_ char *label = NULL;
 
         (void)sigaction(SIGTERM, &action, NULL);
-        printf("waiting\n");
+        (void)read_file(AT_FDCWD, "/proc/self/attr/current", 256, &label, &(size_t){0}, NULL);
+        printf("waiting as %s\n", label ? label : "nobody");
         (void)fflush(stdout);
         (void)pause();
         return WAITED;

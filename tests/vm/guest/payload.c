@@ -409,23 +409,51 @@ static unsigned kill_named(const char *name)
         return n;
 }
 
-/* Lines from the host, after the attempts: `kill NAME`, `records TEXT`. Ends when nobody holds the other end.
- */
+/* Prints the lines of a file that contain text. */
+static unsigned print_lines(const char *path, const char *text)
+{
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        char line[1024];
+        unsigned n = 0;
+
+        while (f && fgets(line, sizeof(line), f))
+                if (strstr(line, text)) {
+                        fprintf(tap.out, "record: %s", line);
+                        n++;
+                }
+        return n;
+}
+
+static void answer(char *command)
+{
+        char *word[3] = {NULL}, *save = NULL;
+
+        word[0] = strtok_r(command, " \n", &save);
+        word[1] = strtok_r(NULL, " \n", &save);
+        word[2] = strtok_r(NULL, "\n", &save);
+        if (!word[0] || !word[1])
+                return;
+        if (strcmp(word[0], "kill") == 0)
+                fprintf(tap.out, "killed %u of %s\n", kill_named(word[1]), word[1]);
+        else if (strcmp(word[0], "records") == 0)
+                fprintf(tap.out, "%u records of %s\n", tap_records(&tap, word[1]), word[1]);
+        else if (strcmp(word[0], "lines") == 0 && word[2])
+                fprintf(tap.out, "%u lines of %s\n", print_lines(word[1], word[2]), word[1]);
+        fflush(tap.out);
+}
+
+/* Lines from the host, after the attempts: `kill NAME`, `records TEXT`, `lines FILE TEXT`. Ends when nobody
+ * holds the other end. */
 static void serve(void)
 {
-        char command[64];
+        char command[128];
 
         for (;;) {
                 ssize_t n = read(fileno(tap.out), command, sizeof(command) - 1);
                 if (n <= 0)
                         return;
                 command[n] = '\0';
-                command[strcspn(command, "\n")] = '\0';
-                if (strncmp(command, "kill ", 5) == 0)
-                        fprintf(tap.out, "killed %u of %s\n", kill_named(command + 5), command + 5);
-                if (strncmp(command, "records ", 8) == 0)
-                        fprintf(tap.out, "%u records of %s\n", tap_records(&tap, command + 8), command + 8);
-                fflush(tap.out);
+                answer(command);
         }
 }
 

@@ -314,10 +314,50 @@ def check_killed_groupd(suite, machine, operator, port, local):
     suite.check("stop returns the true exit code", facts.get("exitCode") == 7, f"{text} {json.dumps(facts)}")
 
 
-def check_end(suite, operator):
+def label_of(operator, name):
+    """The SELinux label that the waiting container printed."""
+    deadline = time.monotonic() + 20
+    while True:
+        match = re.search(r"waiting as (\S+)", operator.call("logs", name)[1])
+        if match or time.monotonic() > deadline:
+            return match[1] if match else "none"
+        time.sleep(0.2)
+
+
+def check_separation(suite, operator):
+    labels = []
+    for name in ("first", "second"):
+        operator.run_group(name, ATTEMPTS, ["/attempts", "wait"])
+        labels.append(label_of(operator, name))
+    parts = [re.fullmatch(r"system_u:system_r:container_t:(s0:c\d+,c\d+)", label) for label in labels]
+    suite.check("each group has categories of its own", all(parts) and parts[0][1] != parts[1][1], str(labels))
+    addresses = [operator.json("show", name)["address"] for name in ("first", "second")]
+    suite.check("and an address of its own", None not in addresses and addresses[0] != addresses[1], str(addresses))
+
+
+def check_exit_code(suite, operator):
+    status, text = operator.run_group("exit", ATTEMPTS, ["/helper"])
+    operator.call("wait", "exit")
+    facts = operator.json("show", "exit")["containers"][0]
+    suite.check("a container's exit code is kept", status == 0 and facts.get("exitCode") == 42, f"{text} {json.dumps(facts)}")
+
+
+# What groups leave in the machine while they run: a file, and what their lines have.
+TRACES = [("/proc/1/mountinfo", "/run/holdfast/layers/"), ("/proc/1/mountinfo", " overlay "), ("/proc/net/dev", "hf"), ("/proc/partitions", "dm-")]
+
+
+def traces(machine, port):
+    return [int(re.match(r"\d+", ask(machine, port, f"lines {path} {text}", rf"^\d+ lines of {path}")[0])[0]) for path, text in TRACES]
+
+
+def check_end(suite, machine, operator, port, before):
+    running = traces(machine, port)
     for group in groups(operator):
         operator.call("delete", group["name"])
     suite.check("deleted groups are gone", groups(operator) == [], str(groups(operator)))
+    after = traces(machine, port)
+    suite.check("and leave no mount, link or device", after == before and all(r > b for r, b in zip(running, before)),
+                f"{[t[1] for t in TRACES]}: {before} before, {running} with groups, {after} after")
 
 
 def run(suite):
@@ -328,8 +368,11 @@ def run(suite):
         with Operator(machine, suite) as operator:
             suite.collect(machine, port, ROOT_TRIES)
             operator.wait_ready(machine, 60)
+            before = traces(machine, port)
             local = check_sample(suite, machine, operator)
             check_container_attempts(suite, machine, operator, port)
             check_bad_images(suite, operator)
+            check_exit_code(suite, operator)
+            check_separation(suite, operator)
             check_killed_groupd(suite, machine, operator, port, local)
-            check_end(suite, operator)
+            check_end(suite, machine, operator, port, before)
