@@ -14,6 +14,10 @@
 #define UPLINK_WAIT_MS 15000u
 #define UPLINK_POLL_MS 200u
 
+/* The same for the devices of its layers when it goes. */
+#define RELEASE_WAIT_MS 2000u
+#define RELEASE_POLL_USEC 5000u
+
 /* The executor has this long for each of its steps. */
 #define EXECUTOR_TIMEOUT_MS 60000u
 
@@ -64,8 +68,8 @@ struct group {
         bool holds_layers;
         uint64_t created_us;
         char *reason; /* why it could not be started */
-        uint64_t uplink_deadline_ms;
-        sd_event_source *uplink_timer;
+        uint64_t uplink_deadline_ms, release_deadline_ms;
+        sd_event_source *timer;
         struct waiter *waiters;
         size_t n_waiters;
 };

@@ -80,7 +80,7 @@ struct group *group_free(struct group *g)
                 return NULL;
         for (size_t i = 0; i < g->definition->n_containers; i++)
                 container_done(&g->containers[i]);
-        (void)sd_event_source_disable_unref(g->uplink_timer);
+        (void)sd_event_source_disable_unref(g->timer);
         free(g->containers);
         free(g->waiters);
         free(g->reason);

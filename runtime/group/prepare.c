@@ -136,7 +136,7 @@ static int on_uplink_timer(sd_event_source *source, uint64_t usec, void *userdat
 {
         struct group *g = userdata;
 
-        g->uplink_timer = sd_event_source_disable_unref(g->uplink_timer);
+        g->timer = sd_event_source_disable_unref(g->timer);
         group_prepare(g);
         return 0;
 }
@@ -158,8 +158,8 @@ static void prepare_network(struct group *g)
         if (g->uplink_deadline_ms == 0)
                 g->uplink_deadline_ms = now_ms() + UPLINK_WAIT_MS;
         if (r == -EAGAIN && g->machine.want == WANT_RUN && now_ms() < g->uplink_deadline_ms &&
-            sd_event_add_time_relative(m->event, &g->uplink_timer, CLOCK_BOOTTIME,
-                                       (uint64_t)UPLINK_POLL_MS * 1000, 1000, on_uplink_timer, g) >= 0)
+            sd_event_add_time_relative(m->event, &g->timer, CLOCK_BOOTTIME, (uint64_t)UPLINK_POLL_MS * 1000,
+                                       1000, on_uplink_timer, g) >= 0)
                 return;
         if (r == -EAGAIN)
                 (void)error_prefix(&e, r, "waited %u s", UPLINK_WAIT_MS / 1000);
@@ -182,12 +182,33 @@ void group_prepare(struct group *g)
                 prepare_network(g);
 }
 
+static void await_release(struct group *g);
+
+static int on_release_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        await_release(userdata);
+        return 0;
+}
+
+/* "Deleted" means gone: the devices of its layers too, unless something else holds them. */
+static void await_release(struct group *g)
+{
+        struct manager *m = g->manager;
+
+        g->timer = sd_event_source_disable_unref(g->timer);
+        if (layers_closing(m->layers) > 0 && now_ms() < g->release_deadline_ms &&
+            sd_event_add_time_relative(m->event, &g->timer, CLOCK_BOOTTIME, RELEASE_POLL_USEC,
+                                       RELEASE_POLL_USEC, on_release_timer, g) >= 0)
+                return;
+        group_event(g, EVENT_RELEASED, 0, 0);
+}
+
 void group_release(struct group *g)
 {
         char path[PATH_MAX];
         struct error e;
 
-        g->uplink_timer = sd_event_source_disable_unref(g->uplink_timer);
+        g->timer = sd_event_source_disable_unref(g->timer);
         netns_path(g, path);
         if (net_remove(path, g->interface, g->address, &e) < 0)
                 manager_say(g->manager, "%s", e.message);
@@ -201,5 +222,6 @@ void group_release(struct group *g)
         (void)snprintf(path, sizeof(path), "%s/containers/%s", g->manager->options.run, g->definition->name);
         if (remove_tree(path, &e) < 0)
                 manager_say(g->manager, "%s", e.message);
-        group_event(g, EVENT_RELEASED, 0, 0);
+        g->release_deadline_ms = now_ms() + RELEASE_WAIT_MS;
+        await_release(g);
 }

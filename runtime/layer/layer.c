@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/file.h"
 
@@ -22,6 +23,8 @@ struct layer {
 };
 
 struct layers {
+        dev_t *closing; /* devices of released layers, as far as known to be there */
+        size_t n_closing;
         char *directory;
         struct layer_driver driver;
         struct layer *list;
@@ -53,6 +56,7 @@ struct layers *layers_free(struct layers *l)
         for (size_t i = 0; i < l->n; i++)
                 free(l->list[i].path);
         free(l->list);
+        free(l->closing);
         free(l->directory);
         free(l);
         return NULL;
@@ -136,6 +140,35 @@ int layers_acquire(struct layers *l, const struct store_layer *layer, const char
         return 0;
 }
 
+/* Notes the device that is mounted at the path. Without memory it is not waited for. */
+static void note_closing(struct layers *l, const char *path)
+{
+        dev_t *bigger = reallocarray(l->closing, l->n_closing + 1, sizeof(*bigger));
+        struct stat st;
+
+        if (!bigger)
+                return;
+        l->closing = bigger;
+        if (stat(path, &st) >= 0 && is_mount_point(path) > 0)
+                l->closing[l->n_closing++] = st.st_dev;
+}
+
+size_t layers_closing(struct layers *l)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < l->n_closing; i++) {
+                char path[64];
+
+                (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(l->closing[i]),
+                               minor(l->closing[i]));
+                if (file_exists(AT_FDCWD, path) > 0)
+                        l->closing[kept++] = l->closing[i];
+        }
+        l->n_closing = kept;
+        return kept;
+}
+
 int layers_release(struct layers *l, const char *digest, struct error *e)
 {
         struct layer *found;
@@ -150,6 +183,7 @@ int layers_release(struct layers *l, const char *digest, struct error *e)
                 return error_set(e, -ENOENT, "layer %s is not in use", digest);
         if (--found->users > 0)
                 return 0;
+        note_closing(l, found->path);
         r = l->driver.close(l->driver.userdata, found->hex, found->path, e);
         free(found->path);
         *found = l->list[--l->n];

@@ -40,6 +40,10 @@ int layers_acquire(struct layers *l, const struct store_layer *layer, const char
 /* One user less. An error of closing is returned, and the layer is forgotten all the same. */
 int layers_release(struct layers *l, const char *digest, struct error *e);
 
+/* How many devices of released layers are not gone yet: the kernel lets go of them when the mount namespaces
+ * of the last containers are torn down, a moment after their processes ended. */
+size_t layers_closing(struct layers *l);
+
 /* After a restart, once every group has acquired what it uses: closes what is mounted and used by nobody.
  * Returns how many. */
 int layers_collect(struct layers *l, struct error *e);
