@@ -314,6 +314,21 @@ def check_killed_groupd(suite, machine, operator, port, local):
     suite.check("stop returns the true exit code", facts.get("exitCode") == 7, f"{text} {json.dumps(facts)}")
 
 
+# Whose denials are the tests' own: the payload's, a container's, and the mounter's when a container is the cause.
+ATTEMPTED = re.compile(r"scontext=system_u:system_r:(payload_t|container_t):|comm=\"(attempts|start)\"")
+
+
+def check_denials(suite, machine, port):
+    """Nothing was refused to the system itself, from SELinux's first moment through the life of every group."""
+    lines = []
+    for sign in ("avc:", "type=1420"):
+        ask(machine, port, f"records {sign}", r"^\d+ records of .*")
+        lines += re.findall(r"^record: (.*)", port.text, re.M)
+    suite.check("the kernel kept records of the attempts", len(lines) > 30, f"{len(lines)} records")
+    others = [line for line in lines if not ATTEMPTED.search(line)]
+    suite.check("the system itself met no denial", not others, "\n".join(others[:5]))
+
+
 def label_of(operator, name):
     """The SELinux label that the waiting container printed."""
     deadline = time.monotonic() + 20
@@ -376,3 +391,4 @@ def run(suite):
             check_separation(suite, operator)
             check_killed_groupd(suite, machine, operator, port, local)
             check_end(suite, machine, operator, port, before)
+            check_denials(suite, machine, port)

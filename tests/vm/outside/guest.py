@@ -175,8 +175,6 @@ def foreign_disk_is_not_read(suite):
         stats = {s["device"]: s["stats"] for s in machine.qmp.command("query-blockstats")}
         read = stats["disk1"]["rd_bytes"]
         suite.check("prod does not open the disk that is signed for tests", read < 256 * 1024, f"{read} bytes read of it")
-        denials = re.findall(r"avc:  denied .*|type=1420 .*", machine.serial.text)
-        suite.check("a clean boot has no denial", not denials, "; ".join(denials[:3]))
         machine.port_logs[PAYLOAD].poll()
         suite.check("and nothing of it runs", not re.search(r"^(not )?ok ", machine.port_logs[PAYLOAD].text, re.M))
 
