@@ -28,7 +28,8 @@ function(holdfast_test name)
   # Criterion finds its tests through a section that nothing refers to. A program without tests is a failure.
   target_link_options(test-${name} PRIVATE -Wl,--no-gc-sections)
   add_test(NAME ${name} COMMAND test-${name})
-  set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Tested: 0 ")
+  set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Tested: 0 "
+                       ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/ci/lsan.supp:print_suppressions=0")
 endfunction()
 
 # holdfast_fuzz(NAME SOURCES … LINK …): a libFuzzer target with its seeds, if it has any, in tests/fuzz/corpus/NAME. ctest runs it for a fixed
