@@ -220,9 +220,7 @@ static int read_record(const struct container *c, struct exit_record *ret)
         r = pread_full(fd, ret, sizeof(*ret), 0);
         if (r < 0)
                 return r;
-        if (memcmp(ret->magic, EXIT_RECORD_MAGIC, sizeof(ret->magic)) != 0 || ret->value > 255)
-                return -EBADMSG;
-        return 0;
+        return exit_record_valid(ret) ? 0 : -EBADMSG;
 }
 
 static bool has_record(const struct container *c)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,6 +113,9 @@ int main(int argc, char **argv)
         fd = (int)strtol(argv[1], &end, 10);
         if (*end != '\0' || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
                 fail("descriptor of the exit record");
+        /* The container's programs must not reach the record through /proc/1/fd. */
+        if (prctl(PR_SET_DUMPABLE, 0) < 0)
+                fail("prctl");
         (void)sigfillset(&all);
         (void)sigprocmask(SIG_SETMASK, &all, NULL);
         program = start(argv + 2, &report);

@@ -4,8 +4,10 @@
  * written by one pwrite(2), so it is there whole or not at all. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define EXIT_RECORD_MAGIC "HFEXIT1\n"
 
@@ -24,6 +26,25 @@ struct exit_record {
 };
 
 _Static_assert(sizeof(struct exit_record) == 24, "the record has no padding");
+
+/* The record comes from a container: it holds nothing but what an init could have written. */
+static inline bool exit_record_valid(const struct exit_record *record)
+{
+        if (memcmp(record->magic, EXIT_RECORD_MAGIC, sizeof(record->magic)) != 0)
+                return false;
+        switch (record->kind) {
+        case EXIT_KIND_EXITED:
+                return record->value <= 255;
+        case EXIT_KIND_SIGNALED:
+                return record->value >= 1 && record->value <= 64;
+        case EXIT_KIND_NOT_EXECUTED:
+                return record->value <= 4095;
+        case EXIT_KIND_STARTED:
+                return record->value == 0;
+        default:
+                return false;
+        }
+}
 
 /* The exit status that a shell would show: 0-255, 128 + signal, 126 or 127 where the program could not be
  * executed. */

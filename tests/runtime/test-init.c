@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,19 +26,23 @@ static pid_t start_with(const char *script, int output)
 
         record_file = tmpfile();
         cr_assert_not_null(record_file);
-        pid = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+        pid = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL,
+                             NULL);
         cr_assert_geq(pid, 0, "a PID namespace needs root");
         if (pid == 0) {
                 char fd[16];
 
+                if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                    mount("proc", "/proc", "proc", 0, NULL) < 0)
+                        _exit(97);
                 /* nothing of the test runner's goes along */
                 if (dup2(fileno(record_file), 3) < 0 || (output >= 0 && dup2(output, STDOUT_FILENO) < 0) ||
                     close_range(4, ~0u, 0) < 0)
                         _exit(98);
                 (void)snprintf(fd, sizeof(fd), "3");
                 if (script)
-                        (void)execl(BIN_DIR "/container-init", "container-init", fd, "sh", "-c", script,
-                                    (char *)NULL);
+                        (void)execlp("setpriv", "setpriv", "--bounding-set=-sys_ptrace",
+                                     BIN_DIR "/container-init", fd, "sh", "-c", script, (char *)NULL);
                 else
                         (void)execl(BIN_DIR "/container-init", "container-init", fd, "/nonexistent",
                                     (char *)NULL);
@@ -153,6 +158,36 @@ Test(init, the_program_starts_clean, .timeout = 20)
                                   "</proc/self/status; exit 2"),
                             &record),
                      6);
+}
+
+/* A container cannot lie about its own end: root without CAP_SYS_PTRACE, as it is there, does not reach the
+ * descriptor. */
+Test(init, the_record_is_out_of_reach, .timeout = 20)
+{
+        struct exit_record record;
+
+        cr_assert_eq(
+                finish(start("test -e /proc/1/fd && sh -c ': >>/proc/1/fd/3' 2>/dev/null && exit 1; exit 4"),
+                       &record),
+                4);
+}
+
+Test(record, what_no_init_writes)
+{
+        struct exit_record r = {.kind = EXIT_KIND_EXITED, .value = 7};
+
+        cr_assert(!exit_record_valid(&r));
+        memcpy(r.magic, EXIT_RECORD_MAGIC, sizeof(r.magic));
+        cr_assert(exit_record_valid(&r));
+        r.value = 256;
+        cr_assert(!exit_record_valid(&r));
+        r = (struct exit_record){.kind = EXIT_KIND_SIGNALED, .value = 200};
+        memcpy(r.magic, EXIT_RECORD_MAGIC, sizeof(r.magic));
+        cr_assert(!exit_record_valid(&r));
+        r.kind = 0;
+        cr_assert(!exit_record_valid(&r));
+        r.kind = 5;
+        cr_assert(!exit_record_valid(&r));
 }
 
 Test(init, bad_usage, .timeout = 20)
