@@ -3,6 +3,7 @@
  * io.holdfast.payload. The same program runs in both images; READY_UNIT, ENGINE and ENGINE_SOCKET say what
  * differs. Times are microseconds of the kernel's clocks (which agree, since no guest sleeps), memory is in
  * KiB. It ends with a line "end=0", or with "error=REASON". */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -15,7 +16,6 @@
 #include <unistd.h>
 
 #define PORT "io.holdfast.payload"
-#define PORTS_MAX 64u
 #define POLL_MS 100
 #define TRIES 600u   /* times POLL_MS: how long the engine may take to appear */
 #define SETTLE_S 20u /* from the engine's first answer until the machine counts as idle */
@@ -37,23 +37,29 @@ static void sleep_ms(unsigned ms)
 /* By its name in sysfs: one of the images has no links made by udev. */
 static FILE *open_port(void)
 {
-        for (unsigned i = 0; i < PORTS_MAX; i++) {
-                char path[64], name[64] = "";
+        DIR *ports = opendir("/sys/class/virtio-ports");
+        const struct dirent *entry;
+        FILE *found = NULL;
+
+        while (!found && ports && (entry = readdir(ports))) {
+                char path[300], name[64] = "";
                 FILE *f;
 
-                (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%up%u/name", i / 16, i % 16);
-                f = fopen(path, "re");
+                (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", entry->d_name);
+                f = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
                 if (!f)
                         continue;
                 if (!fgets(name, sizeof(name), f))
                         name[0] = '\0';
                 (void)fclose(f);
                 name[strcspn(name, "\n")] = '\0';
-                (void)snprintf(path, sizeof(path), "/dev/vport%up%u", i / 16, i % 16);
+                (void)snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
                 if (strcmp(name, PORT) == 0)
-                        return fopen(path, "we");
+                        found = fopen(path, "r+e");
         }
-        return NULL;
+        if (ports)
+                (void)closedir(ports);
+        return found;
 }
 
 /* Runs a program with its standard output on fd (-1: nowhere); its exit status, or a negative errno. */
@@ -115,8 +121,7 @@ static void report_memory(void)
                 unsigned long long kib;
                 char name[32];
 
-                if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
-                    (strcmp(name, "MemTotal") == 0 || strcmp(name, "MemAvailable") == 0))
+                if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2)
                         fprintf(port, "%s=%llu\n", name, kib);
         }
         (void)fclose(f);
@@ -128,7 +133,6 @@ static void report_systemd(const char *properties, const char *unit)
                               NULL};
         int r;
 
-        fflush(port);
         r = run(argv, fileno(port));
         if (r != 0)
                 fail("systemctl show", r < 0 ? -r : EIO);
@@ -137,15 +141,17 @@ static void report_systemd(const char *properties, const char *unit)
 int main(void)
 {
         port = open_port();
-        if (!port)
+        if (!port) {
+                fprintf(stderr, "<3>%s: no such virtio-serial port: %s\n", PORT, strerror(errno));
                 return EXIT_FAILURE;
+        }
+        setlinebuf(port);
+        report_clock("start");
         wait_for_engine();
         report_clock("engine");
         sleep_ms(SETTLE_S * 1000);
         report_memory();
-        report_systemd(
-                "--property=LoaderTimestampMonotonic,InitRDTimestampMonotonic,UserspaceTimestampMonotonic",
-                NULL);
+        report_systemd("--property=InitRDTimestampMonotonic,UserspaceTimestampMonotonic", NULL);
         report_systemd("--property=ActiveState,ActiveEnterTimestampMonotonic", READY_UNIT);
         fprintf(port, "end=0\n");
         return fclose(port) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
