@@ -14,6 +14,9 @@
 
 #include "base/file.h"
 
+/* So much is written at once. */
+#define BATCH_MAX ((size_t)128 * 1024)
+
 /* A reader takes at least this much, so that the longest line fits. */
 #define READ_MIN ((size_t)4 * LOG_LINE_MAX)
 
@@ -24,63 +27,115 @@ static int previous_name(const char *path, char ret[static PATH_MAX])
         return snprintf(ret, PATH_MAX, "%s.1", path) >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int write_line(const char *path, enum log_stream stream, char tag, const char *text, size_t n)
-{
-        char head[80], stamp[32], previous[PATH_MAX];
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        _cleanup_free_ char *line = NULL;
-        struct timespec now;
-        struct stat st;
-        struct tm tm;
-        int k;
+/* Lines that go to the file with one write. */
+struct batch {
+        const char *path;
+        enum log_stream stream;
+        char stamp[40];
+        char *text;
+        size_t n, room;
+};
 
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
+static void batch_begin(struct batch *b, const char *path, enum log_stream stream)
+{
+        struct timespec now;
+        struct tm tm;
+        size_t n;
+
+        *b = (struct batch){.path = path, .stream = stream};
         (void)clock_gettime(CLOCK_REALTIME, &now);
-        (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
-        k = snprintf(head, sizeof(head), "%s.%09ldZ %s %c ", stamp, now.tv_nsec, streams[stream], tag);
-        line = malloc((size_t)k + n + 1);
-        if (!line)
-                return -ENOMEM;
-        memcpy(line, head, (size_t)k);
-        memcpy(line + k, text, n);
-        line[(size_t)k + n] = '\n';
-        if ((uint64_t)st.st_size + (uint64_t)k + n + 1 > LOG_SIZE_MAX) {
-                k = previous_name(path, previous);
-                if (k < 0 || rename(path, previous) < 0)
-                        return k < 0 ? k : -errno;
-                return write_line(path, stream, tag, text, n);
+        n = strftime(b->stamp, sizeof(b->stamp), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+        (void)snprintf(b->stamp + n, sizeof(b->stamp) - n, ".%09ldZ", now.tv_nsec);
+}
+
+static void batch_done(struct batch *b)
+{
+        free(b->text);
+}
+
+/* Appends what there is; the file that would grow beyond its bound becomes the previous one. */
+static int batch_write(struct batch *b)
+{
+        char previous[PATH_MAX];
+        size_t n = b->n;
+
+        b->n = 0;
+        for (int attempt = 0; n > 0; attempt++) {
+                _cleanup_close_ int fd = open(b->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+                struct stat st;
+                int r;
+
+                if (fd < 0 || fstat(fd, &st) < 0)
+                        return -errno;
+                if (attempt > 0 || (uint64_t)st.st_size + n <= LOG_SIZE_MAX)
+                        return write_full(fd, b->text, n);
+                r = previous_name(b->path, previous);
+                if (r < 0 || rename(b->path, previous) < 0)
+                        return r < 0 ? r : -errno;
         }
-        return write_full(fd, line, (size_t)k + n + 1);
+        return 0;
+}
+
+static int batch_add(struct batch *b, char tag, const char *text, size_t n)
+{
+        size_t needed = sizeof(b->stamp) + 16 + n;
+
+        if (b->n + needed > BATCH_MAX) {
+                int r = batch_write(b);
+
+                if (r < 0)
+                        return r;
+        }
+        if (b->n + needed > b->room) {
+                char *bigger = realloc(b->text, BATCH_MAX);
+
+                if (!bigger)
+                        return -ENOMEM;
+                b->text = bigger;
+                b->room = BATCH_MAX;
+        }
+        b->n += (size_t)snprintf(b->text + b->n, needed, "%s %s %c ", b->stamp, streams[b->stream], tag);
+        memcpy(b->text + b->n, text, n);
+        b->n += n;
+        b->text[b->n++] = '\n';
+        return 0;
 }
 
 int log_append(const char *path, enum log_stream stream, struct log_line *line, const char *data, size_t n)
 {
+        _cleanup_(batch_done) struct batch b;
+
+        batch_begin(&b, path, stream);
         for (size_t i = 0; i < n; i++) {
                 int r = 0;
 
                 if (data[i] == '\n') {
-                        r = write_line(path, stream, 'F', line->text, line->n);
+                        r = batch_add(&b, 'F', line->text, line->n);
                         line->n = 0;
                 } else {
                         line->text[line->n++] = data[i];
                         if (line->n == sizeof(line->text)) {
-                                r = write_line(path, stream, 'P', line->text, line->n);
+                                r = batch_add(&b, 'P', line->text, line->n);
                                 line->n = 0;
                         }
                 }
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return batch_write(&b);
 }
 
 int log_finish(const char *path, enum log_stream stream, struct log_line *line)
 {
-        size_t n = line->n;
+        _cleanup_(batch_done) struct batch b;
+        int r;
 
+        if (line->n == 0)
+                return 0;
+        batch_begin(&b, path, stream);
+        r = batch_add(&b, 'F', line->text, line->n);
         line->n = 0;
-        return n > 0 ? write_line(path, stream, 'F', line->text, n) : 0;
+        return r < 0 ? r : batch_write(&b);
 }
 
 /* Length of the UTF-8 sequence at p (RFC 3629), 0 if there is none. */

@@ -164,7 +164,7 @@ static void prepare_network(struct group *g)
         if (r == -EAGAIN)
                 (void)error_prefix(&e, r, "waited %u s", UPLINK_WAIT_MS / 1000);
         g->uplink_deadline_ms = 0;
-        (void)error_prefix(&e, r, "network of group \"%s\"", g->definition->name);
+        (void)error_prefix(&e, r, "network");
         prepare_failed(g, &e);
 }
 

@@ -10,6 +10,16 @@
 #include "base/file.h"
 #include "runtime/group/internal.h"
 
+#define CGROUP_TRIES 100
+#define CGROUP_PAUSE_USEC 10000u
+
+/* Its processes were killed a moment ago; until they are gone it is busy. */
+static void remove_cgroup(const char *path)
+{
+        for (int i = 0; i < CGROUP_TRIES && cgroup_remove(path) == -EBUSY; i++)
+                (void)usleep(CGROUP_PAUSE_USEC);
+}
+
 static void remove_container(struct manager *m, const char *group, const char *container)
 {
         static const char *const mounts[] = {"rootfs", "scratch"};
@@ -26,7 +36,7 @@ static void remove_container(struct manager *m, const char *group, const char *c
         if (remove_tree(path, &e) < 0)
                 manager_say(m, "%s", e.message);
         (void)snprintf(path, sizeof(path), "%s/g-%s/%s", m->cgroup, group, container);
-        (void)cgroup_remove(path); /* its processes were killed a moment ago: an empty cgroup may stay */
+        remove_cgroup(path);
 }
 
 static void remove_stray(struct manager *m, const char *group)
@@ -51,7 +61,7 @@ static void remove_stray(struct manager *m, const char *group)
                 ;
         (void)unlink(path);
         (void)snprintf(path, sizeof(path), "%s/g-%s", m->cgroup, group);
-        (void)cgroup_remove(path);
+        remove_cgroup(path);
 }
 
 void manager_remove_strays(struct manager *m)
