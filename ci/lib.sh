@@ -9,7 +9,7 @@ BUILD_ROOT=$BUILD/root
 SUITE=trixie
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
-die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 2; }
+die() { printf '%s: %s\n' "$(realpath --relative-to="$TOP" "$0")" "$*" >&2; exit 2; }
 
 require_root() { [ "$(id -u)" = 0 ] || die "must run as root: it sets up a build root and mounts it"; }
 
