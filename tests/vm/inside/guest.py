@@ -234,6 +234,17 @@ def page(local):
             time.sleep(0.5)
 
 
+def check_links(suite, machine):
+    """What osguard's report on the chain says of itself, link by link."""
+    match = machine.wait_for(r'osguard\[\d+\]: (\[\{"name":.*\])\s*$', 60, what="the state of the chain")
+    for link in json.loads(match[1]):
+        suite.check(f"link: {link['name']}", link["ok"], f"expected {link['expected']}, found {link['found']}")
+
+
+def log_lines(operator):
+    return operator.call("logs", "sample", "--container", "web")[1].count("GET / ")
+
+
 def check_sample(suite, machine, operator):
     status, text = operator.call("run", str(build.TOP / "image/sample/group.yaml"))
     suite.check("the sample group is started through the operator's port", status == 0, text[:300])
@@ -301,7 +312,7 @@ def check_killed_groupd(suite, machine, operator, port, local):
     """kill -9 of groupd: containers go on, and it knows them again."""
     status, text = operator.run_group("waiter", ATTEMPTS, ["/attempts", "wait"])
     suite.check("a group that waits is started", status == 0, text)
-    before = sorted((g["name"], g["state"]) for g in groups(operator))
+    before, lines = sorted((g["name"], g["state"]) for g in groups(operator)), log_lines(operator)
     match = ask(machine, port, "kill groupd", r"^killed (\d+) of groupd")
     suite.check("groupd is killed", match[1] == "1")
     text = page(local)
@@ -309,6 +320,7 @@ def check_killed_groupd(suite, machine, operator, port, local):
     operator.wait_ready(machine, 60)
     after = sorted((g["name"], g["state"]) for g in groups(operator))
     suite.check("list is right after the restart", before == after, f"{before}, then {after}")
+    suite.check("what a container wrote while groupd was away is in its log", log_lines(operator) > lines, f"{lines} requests before")
     status, text = operator.call("stop", "waiter")
     facts = operator.json("show", "waiter")["containers"][0]
     suite.check("stop returns the true exit code", facts.get("exitCode") == 7, f"{text} {json.dumps(facts)}")
@@ -382,6 +394,7 @@ def run(suite):
         port = Stream(machine.connect_port(PORT))
         with Operator(machine, suite) as operator:
             suite.collect(machine, port, ROOT_TRIES)
+            check_links(suite, machine)
             operator.wait_ready(machine, 60)
             before = traces(machine, port)
             local = check_sample(suite, machine, operator)
