@@ -10,6 +10,9 @@
 #include "runtime/group/manager.h"
 #include "runtime/layer/layer.h"
 
+/* SELinux: c0 to c1023. */
+#define CATEGORIES 1024u
+
 /* How long a group waits for the uplink to have an address, and how often it looks. */
 #define UPLINK_WAIT_MS 15000u
 #define UPLINK_POLL_MS 200u

@@ -3,8 +3,6 @@
 
 #include "runtime/group/internal.h"
 
-#define CATEGORIES 1024u
-
 static bool is_taken(const struct manager *m, unsigned a, unsigned b)
 {
         for (size_t i = 0; i < m->n_groups; i++)

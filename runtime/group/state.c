@@ -234,6 +234,21 @@ static int load_machine(const struct loader *l, sd_json_variant *v, struct group
         return 0;
 }
 
+static int load_categories(const struct loader *l, sd_json_variant *list, struct group *g)
+{
+        for (size_t i = 0; i < ELEMENTSOF(g->categories); i++) {
+                sd_json_variant *v = sd_json_variant_by_index(list, i);
+
+                if (sd_json_variant_elements(list) != ELEMENTSOF(g->categories) ||
+                    !sd_json_variant_is_unsigned(v) || sd_json_variant_unsigned(v) >= CATEGORIES)
+                        return error_set(l->e, -EINVAL,
+                                         "%s: field \"categories\": two numbers below %u expected", l->name,
+                                         CATEGORIES);
+                g->categories[i] = (unsigned)sd_json_variant_unsigned(v);
+        }
+        return 0;
+}
+
 static int load_rest(const struct loader *l, sd_json_variant *v, struct group *g)
 {
         sd_json_variant *categories = NULL, *containers = NULL;
@@ -253,14 +268,14 @@ static int load_rest(const struct loader *l, sd_json_variant *v, struct group *g
                 r = json_array(v, l->name, "containers", &containers, l->e);
         if (r < 0)
                 return r;
-        if (inet_pton(AF_INET, address, &g->address) != 1 || strlen(interface) >= sizeof(g->interface) ||
-            sd_json_variant_elements(categories) != 2 || sd_json_variant_elements(containers) != g->machine.n)
-                return error_set(l->e, -EINVAL, "%s: a bad address, interface, or number of elements",
+        if (inet_pton(AF_INET, address, &g->address) != 1 || strncmp(interface, "hf-", 3) != 0 ||
+            strlen(interface) >= sizeof(g->interface) || sd_json_variant_elements(containers) != g->machine.n)
+                return error_set(l->e, -EINVAL, "%s: a bad address, interface, or number of containers",
                                  l->name);
         (void)strcpy(g->interface, interface); /* NOLINT: the length was checked */
-        for (size_t i = 0; i < 2; i++)
-                g->categories[i] =
-                        (unsigned)sd_json_variant_unsigned(sd_json_variant_by_index(categories, i)) & 1023;
+        r = load_categories(l, categories, g);
+        if (r < 0)
+                return r;
         if (reason[0]) {
                 g->reason = strdup(reason);
                 if (!g->reason)
