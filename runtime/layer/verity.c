@@ -61,7 +61,7 @@ int layer_devices_collect(struct error *e)
                     strncmp(name, STORE_LABEL, strlen(STORE_LABEL)) != 0)
                         continue;
                 k = verity_close_device(name, true, e);
-                if (k < 0)
+                if (k < 0 && k != -ENODEV) /* without a node it is mounted, and was told then */
                         r = k;
                 (void)snprintf(path, sizeof(path), "/dev/mapper/%s", name);
                 (void)unlink(path);
