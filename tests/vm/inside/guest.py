@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -362,6 +363,33 @@ def check_separation(suite, operator):
     suite.check("and an address of its own", None not in addresses and addresses[0] != addresses[1], str(addresses))
 
 
+# What groupd is doing when it is killed, after how many seconds, and what may have become of the group.
+MOMENTS = [("run", 0.1, {"Running", "gone"}), ("run", 0.5, {"Running", "gone"}), ("run", 1.0, {"Running", "gone"}),
+           ("stop", 0.05, {"Running", "Stopped"}), ("stop", 0.25, {"Running", "Stopped"}),
+           ("delete", 0.05, {"Running", "Stopped", "gone"}), ("delete", 0.25, {"Running", "Stopped", "gone"})]
+
+
+def check_any_moment(suite, machine, operator, port):
+    """Wherever a kill meets groupd, the group is whole or gone afterwards, and can be deleted."""
+    for i, (what, delay, allowed) in enumerate(MOMENTS):
+        name = f"moment-{i}"
+        if what != "run":
+            operator.run_group(name, ATTEMPTS, ["/attempts", "wait"])
+        words = (what, name) if what != "run" else None
+        call = threading.Thread(target=lambda n=name, w=words: operator.call(*w) if w else operator.run_group(n, ATTEMPTS, ["/attempts", "wait"]))
+        call.start()
+        time.sleep(delay)
+        ask(machine, port, "kill groupd", r"^killed 1 of groupd")
+        call.join()
+        operator.wait_ready(machine, 60)
+        deadline = time.monotonic() + 15
+        while (state := next((g["state"] for g in groups(operator) if g["name"] == name), "gone")) not in allowed and time.monotonic() < deadline:
+            time.sleep(0.2)
+        suite.check(f"groupd killed {delay} s into {what}: the group is whole or gone", state in allowed, state)
+        status, text = operator.call("delete", name) if state != "gone" else (0, "")
+        suite.check("and can be deleted", status == 0 and name not in [g["name"] for g in groups(operator)], text)
+
+
 def check_exit_code(suite, operator):
     status, text = operator.run_group("exit", ATTEMPTS, ["/helper"])
     operator.call("wait", "exit")
@@ -403,5 +431,6 @@ def run(suite):
             check_exit_code(suite, operator)
             check_separation(suite, operator)
             check_killed_groupd(suite, machine, operator, port, local)
+            check_any_moment(suite, machine, operator, port)
             check_end(suite, machine, operator, port, before)
             check_denials(suite, machine, port)
