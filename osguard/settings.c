@@ -24,6 +24,9 @@ static const struct {
         {"kernel/io_uring_disabled", "2"},
         {"net/core/bpf_jit_harden", "2"},
         {"vm/unprivileged_userfaultfd", "0"},
+        /* For huge pages the kernel would keep up to a tenth of a small machine free. How early it starts to
+         * reclaim still grows with the memory. */
+        {"vm/min_free_kbytes", "16384"},
         {"dev/tty/ldisc_autoload", "0"},
         {"dev/tty/legacy_tiocsti", "0"},
         {"fs/protected_fifos", "2"},
