@@ -65,7 +65,7 @@ static FILE *open_port(void)
 /* Runs a program with its standard output on fd (-1: nowhere); its exit status, or a negative errno. */
 static int run(char *const argv[], int fd)
 {
-        char *const environment[] = {(char *)"PATH=/usr/bin", (char *)"HOME=/root", NULL};
+        char *const environment[] = {(char *)"PATH=/usr/sbin:/usr/bin", (char *)"HOME=/root", NULL};
         posix_spawn_file_actions_t actions;
         pid_t pid;
         int status, r;
