@@ -184,6 +184,8 @@ def stay(options, report):
     if report["groups"][0]["url"]:
         print(f"    curl {report['groups'][0]['url']}")
     print(f"    serial port: {VM.relative_to(TOP)}/machine/serial.log", flush=True)
+    if options.variant == "dev":
+        print(f"    a shell: ci/shell socat -,raw,echo=0,escape=0x1d unix-connect:{VM.relative_to(TOP)}/machine/serial.sock (Ctrl-] leaves it)", flush=True)
     signal.pause()
 
 

@@ -372,7 +372,7 @@ class Machine:
 
     def arguments(self):
         argv = [program("qemu-system-x86_64"), "-name", "holdfast", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
-                "-m", str(self.memory), "-smp", str(self.cpus), "-chardev", "file,id=serial,path=serial.log", "-serial", "chardev:serial",
+                "-m", str(self.memory), "-smp", str(self.cpus), "-chardev", "socket,id=serial,path=serial.sock,server=on,wait=off,logfile=serial.log", "-serial", "chardev:serial",
                 "-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
         argv += ["-accel", "kvm", "-cpu", "host"] if self.accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
         if self.firmware:
@@ -422,6 +422,10 @@ class Machine:
 
     def running(self):
         return self.qemu is not None and self.qemu.poll() is None
+
+    def connect_serial(self):
+        """The host's end of the serial port, to write to it; what the guest prints is in self.serial all the same."""
+        return unix_connect(self.work / "serial.sock")
 
     def connect_port(self, name):
         """The host's end of a virtio-serial port of kind 'socket'. One connection at a time."""
