@@ -87,6 +87,7 @@ def sha256(path):
 def compile_project():
     """Ninja knows best what is up to date."""
     started = time.monotonic()
+    say("programs: compiling what changed")
     if not (BUILD / "release/build.ninja").exists():
         subprocess_visible("cmake", "--preset", "release")
     subprocess_visible("cmake", "--build", "--preset", "release")
@@ -95,10 +96,17 @@ def compile_project():
 
 def subprocess_visible(*command):
     """A long command: its last line is shown on a terminal, all of it when it fails."""
-    done = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        print(done.stdout, file=sys.stderr)
-        raise TreeError(f"{' '.join(command)}: exit status {done.returncode}")
+    lines = []
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r\033[K    {line.rstrip():.100}")
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+    if process.returncode != 0:
+        sys.stderr.writelines(lines)
+        raise TreeError(f"{' '.join(command)}: exit status {process.returncode}")
 
 
 def kernel_release():
