@@ -89,8 +89,9 @@ def host_machine():
     return {"processor": model.group(1).strip() if model else os.uname().machine, "cores": os.cpu_count()}
 
 
-def draw(figures, subjects, directory, name, title):
-    """One panel for each figure: a bar for the median of each subject, a dot for each sample."""
+def draw(figures, subjects, limits, directory, name, title):
+    """One panel for each figure: a bar for the median of each subject, a dot for each sample, and a line for an aim of the first
+    subject, where limits {figure's name: value} has one."""
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -108,9 +109,12 @@ def draw(figures, subjects, directory, name, title):
         panel.bar_label(bars, [number(m) for m in medians], padding=12)
         for i, subject in enumerate(subjects):
             panel.plot([i] * len(figure.samples[subject]), figure.samples[subject], "o", color="#212529", markersize=4, alpha=0.7)
+        if figure.name in limits:
+            panel.axhline(limits[figure.name], 0, 0.5, color="#c1121f", linestyle="--", linewidth=1.2, label="aim: at most")
+            panel.legend(frameon=False, fontsize=8, loc="upper left")
         panel.set_title(figure.name, fontsize=10)
         panel.set_ylabel(figure.unit)
-        panel.set_ylim(0, max(max(v) for v in figure.samples.values()) * 1.22)
+        panel.set_ylim(0, max(max(v) for v in figure.samples.values()) * 1.25)
         panel.spines[["top", "right"]].set_visible(False)
     path = directory / f"{name}.png"
     page.savefig(path, dpi=110)
