@@ -74,8 +74,7 @@ apt_options() {
 # make_build_root [quiet]
 make_build_root() {
   local stamp sources tmp opts=() lock
-  mkdir -p "$BUILD"
-  exec {lock}>"$BUILD/root.lock"
+  { mkdir -p "$BUILD" && exec {lock}>"$BUILD/root.lock"; } 2>/dev/null || die "$BUILD: a directory that can be written expected"
   flock "$lock"
   stamp=$(cat "$TOP/ci/packages.list" | sha256sum | cut -d' ' -f1)
   if [ -e "$BUILD_ROOT/.stamp" ] && [ "$(cat "$BUILD_ROOT/.stamp")" = "$stamp" ]; then
@@ -114,7 +113,16 @@ progress_lines() {
 # in_root COMMAND…: runs it in the build root, in mount and PID namespaces of its own, so that nothing it
 # started or mounted outlives it. The tree is at its own path; the work directory is kept when it is inside.
 in_root() {
-  local enter=$TOP/ci/enter
-  BUILD_ROOT=$BUILD_ROOT TOP=$TOP CWD=$PWD \
-    unshare --mount --pid --fork --kill-child=KILL --propagation=private "$enter" "$@"
+  local enter=$TOP/ci/enter child status=0
+  # unshare ignores signals while its child runs: it dies when this shell does, and with it all that it started.
+  BUILD_ROOT=$BUILD_ROOT TOP=$TOP CWD=$PWD setpriv --pdeathsig=KILL \
+    unshare --mount --pid --fork --kill-child=KILL --propagation=private "$enter" "$@" <&0 &
+  child=$!
+  # shellcheck disable=SC2064
+  trap "kill -KILL $child 2>/dev/null; exit 143" TERM HUP
+  # shellcheck disable=SC2064
+  trap "wait $child; exit 130" INT
+  wait "$child" || status=$?
+  trap - TERM HUP INT
+  return $status
 }

@@ -200,11 +200,24 @@ def take_lock():
     return lock
 
 
+def check_files(options):
+    """Everything that the machine needs is there, and the group file is right, before the machine is started."""
+    payload = [] if options.variant == "prod" else [OUT / f"payload-{options.variant}.raw"]
+    keys = [KEYS / f"{n}.pem" for n in (*PURPOSES, "PK", "KEK")]
+    for path in (OUT / f"disk-{options.variant}.raw", OUT / "store.raw", GROUPCTL, BUILD / "kernel/.release", *payload, *keys):
+        if not path.exists():
+            raise BootError(f"{path.relative_to(TOP)}: expected, not found; image/build makes it")
+    done = subprocess.run([str(GROUPCTL), "check", str(options.group)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BootError(f"group file: {done.stderr.strip()}")
+
+
 def boot(options):
     lock = take_lock()
     check_port_free(options.port)
     if options.build and subprocess.run([TOP / "image/build"], check=False).returncode != 0:
         raise BootError("image/build failed")
+    check_files(options)
     started = time.monotonic()
     with image_machine(VM / "machine", options.variant) as machine:
         machine.start()
@@ -221,6 +234,7 @@ def boot(options):
                 report["links"] += allowed
             write_report(report)
             print_report(report)
+            sys.stdout.flush()
             say(f"report: build/boot/report.json ({time.monotonic() - started:.0f} s from power-on)")
             if options.stay:
                 stay(options, report)

@@ -315,7 +315,8 @@ def sign_store():
     remove_tree(out)
     run(BIN / "verity", "image", BUILD / "sample/oci", "-o", out, "--key", KEYS / "layer.key", "--certificate", KEYS / "layer.pem",
         "--manifest-key", KEYS / "manifest.key", "--manifest-certificate", KEYS / "manifest.pem")
-    make_verity_disk("store", out, "layer", "holdfast-store")
+    # Not the key of layers: who gets a layer signed must not be able to say which images there are.
+    make_verity_disk("store", out, "manifest", "holdfast-store")
 
 
 def dev_payload():
@@ -365,10 +366,11 @@ def build(options):
     steps.run("root tree", [TOP / "image/root", TOP / "image/tree.py", TOP / "image/packages.py", *programs, *certificates, *ipe, *selinux],
               [BUILD / "tree/root"], make_tree)
     steps.run("root image", [BUILD / "tree/root", KEYS / "rootfs.pem", *selinux], verity_outputs("root"), make_root)
-    steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/.release", *certificates, *ipe, *selinux],
+    steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/usr", BUILD / "tree/packages/packages.json", *certificates, *ipe,
+               *selinux],
               [OUT / "initrd.cpio.zst", OUT / "modules.json"], make_initrd)
     for variant in options.variants:
-        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", CMDLINE, KEYS / "boot.pem", *ipe, *selinux],
+        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", CMDLINE, KEYS / "boot.pem", BUILD / "kernel/boot", *ipe, *selinux],
                   [OUT / f"uki-{variant}.efi"], lambda v=variant: make_uki(v))
         steps.run(f"disk {variant}", [OUT / f"uki-{variant}.efi", *verity_outputs("root")], [OUT / f"disk-{variant}.raw"],
                   lambda v=variant: make_system_disk(v))

@@ -18,6 +18,8 @@ struct ipe_policy {
         uint16_t version[3];
         unsigned n_rules;          /* without the defaults */
         bool allows_boot_verified; /* some rule allows an operation with boot_verified=TRUE */
+        bool allows_anything;      /* by its default, or a rule without a property that must hold, EXECUTE is
+                                      allowed */
 };
 
 /* Parses the text of a policy of size bytes (no NUL needed at its end; as in the kernel, text ends at the

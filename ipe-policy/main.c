@@ -28,6 +28,22 @@ static int read_policy(const char *path, char **ret_text, struct ipe_policy *ret
         return 0;
 }
 
+/* Whether a policy or a key is refused is an answer; that a file cannot be read is none. */
+static int failed(int r, const struct error *e)
+{
+        log_failure(r, e);
+        switch (r) {
+        case -EBADMSG:
+        case -EINVAL:
+        case -ERANGE:
+        case -ENAMETOOLONG:
+        case -EKEYREJECTED:
+                return EXIT_ANSWER_IS_NO;
+        default:
+                return EXIT_COULD_NOT_TRY;
+        }
+}
+
 static int info(int argc, char **argv)
 {
         _cleanup_json_ sd_json_variant *v = NULL;
@@ -38,10 +54,8 @@ static int info(int argc, char **argv)
         int r;
 
         r = read_policy(argv[0], &text, &policy, &e);
-        if (r < 0) {
-                log_failure(r, &e);
-                return r == -ENOENT || r == -EACCES || r == -ENOMEM ? EXIT_COULD_NOT_TRY : EXIT_ANSWER_IS_NO;
-        }
+        if (r < 0)
+                return failed(r, &e);
         (void)snprintf(version, sizeof(version), "%u.%u.%u", policy.version[0], policy.version[1],
                        policy.version[2]);
         if (json == JSON_OFF) {
@@ -83,10 +97,10 @@ static int sign(int argc, char **argv)
                 log_error(0, "sign: --key, --certificate and --output expected");
                 return EXIT_COULD_NOT_TRY;
         }
-        r = sign_file(argv[0], &e);
-        if (r < 0)
-                log_failure(r, &e);
-        return r < 0 ? EXIT_COULD_NOT_TRY : EXIT_SUCCESS;
+        r = check_output(output, (const char *const[]){argv[0], key, certificate}, 3, &e);
+        if (r >= 0)
+                r = sign_file(argv[0], &e);
+        return r < 0 ? failed(r, &e) : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)

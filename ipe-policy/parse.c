@@ -18,7 +18,8 @@ struct parser {
         struct ipe_policy policy;
         unsigned line;
         bool have_header;
-        bool global_default;
+        bool global_default, global_allow;
+        bool execute_allow;
         bool operation_default[N_OPERATIONS];
         struct error *error;
 };
@@ -95,10 +96,19 @@ static int parse_action(struct parser *p, const char *token, bool *ret_allow)
         return 0;
 }
 
+/* Operation 0 is EXECUTE. */
+static void note_default(struct parser *p, bool global, size_t operation, bool allow)
+{
+        if (global)
+                p->global_allow = allow;
+        else if (operation == 0)
+                p->execute_allow = allow;
+}
+
 static int parse_default(struct parser *p, char **tokens, size_t n)
 {
-        bool allow, *slot = &p->global_default;
-        size_t operation;
+        bool allow = false, *slot = &p->global_default;
+        size_t operation = 0;
         int r;
 
         if (n != 2 && n != 3)
@@ -112,7 +122,9 @@ static int parse_default(struct parser *p, char **tokens, size_t n)
         if (*slot)
                 return bad_token(p, -EBADMSG, "one default each", tokens[n - 1]);
         *slot = true;
-        return parse_action(p, tokens[n - 1], &allow);
+        r = parse_action(p, tokens[n - 1], &allow);
+        note_default(p, n == 2, operation, allow);
+        return r;
 }
 
 /* ALG:HEX, an even number of digits; as in the kernel both may be empty. */
@@ -128,15 +140,18 @@ static int parse_digest(struct parser *p, const char *value)
         return 0;
 }
 
-static int parse_property(struct parser *p, const char *token, bool *ret_boot_verified)
+/* *ret_positive: the property asks for something that a file must have. */
+static int parse_property(struct parser *p, const char *token, bool *ret_boot_verified, bool *ret_positive)
 {
         static const char *const flags[] = {"boot_verified=", "dmverity_signature=", "fsverity_signature="};
         static const char *const digests[] = {"dmverity_roothash=", "fsverity_digest="};
         const char *value;
 
         for (size_t i = 0; i < ELEMENTSOF(digests); i++)
-                if ((value = value_of(token, digests[i])))
+                if ((value = value_of(token, digests[i]))) {
+                        *ret_positive = true;
                         return parse_digest(p, value);
+                }
         for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
                 value = value_of(token, flags[i]);
                 if (!value)
@@ -144,6 +159,7 @@ static int parse_property(struct parser *p, const char *token, bool *ret_boot_ve
                 if (strcmp(value, "TRUE") != 0 && strcmp(value, "FALSE") != 0)
                         return bad_token(p, -EBADMSG, "TRUE or FALSE", token);
                 *ret_boot_verified = *ret_boot_verified || (i == 0 && *value == 'T');
+                *ret_positive = *ret_positive || *value == 'T';
                 return 0;
         }
         return bad_token(p, -EBADMSG, "a property", token);
@@ -151,8 +167,8 @@ static int parse_property(struct parser *p, const char *token, bool *ret_boot_ve
 
 static int parse_rule(struct parser *p, char **tokens, size_t n)
 {
-        bool allow = false, boot_verified = false;
-        size_t operation;
+        bool allow = false, boot_verified = false, positive = false;
+        size_t operation = 0;
         int r;
 
         r = parse_operation(p, tokens[0], &operation);
@@ -161,7 +177,7 @@ static int parse_rule(struct parser *p, char **tokens, size_t n)
         if (n < 2)
                 return bad_token(p, -EBADMSG, "an action", "end of line");
         for (size_t i = 1; i + 1 < n; i++) {
-                r = parse_property(p, tokens[i], &boot_verified);
+                r = parse_property(p, tokens[i], &boot_verified, &positive);
                 if (r < 0)
                         return r;
         }
@@ -170,6 +186,7 @@ static int parse_rule(struct parser *p, char **tokens, size_t n)
                 return r;
         p->policy.n_rules++;
         p->policy.allows_boot_verified = p->policy.allows_boot_verified || (boot_verified && allow);
+        p->policy.allows_anything = p->policy.allows_anything || (operation == 0 && allow && !positive);
         return 0;
 }
 
@@ -233,6 +250,8 @@ int ipe_policy_parse(const char *text, size_t size, struct ipe_policy *ret, stru
         r = check_defaults(&p);
         if (r < 0)
                 return r;
+        if (p.operation_default[0] ? p.execute_allow : p.global_allow)
+                p.policy.allows_anything = true;
         *ret = p.policy;
         return 0;
 }

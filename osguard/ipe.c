@@ -45,6 +45,11 @@ static int check_content(const char *path, const char *text, size_t size,
                 return error_set(e, -EINVAL, "%s: policy_version: %u.%u.%u expected, found %u.%u.%u", path,
                                  reference->version[0], reference->version[1], reference->version[2],
                                  policy.version[0], policy.version[1], policy.version[2]);
+        if (policy.allows_anything)
+                return error_set(
+                        e, -EINVAL,
+                        "%s: execution of verified files alone expected, found a policy that allows any",
+                        path);
         if (host && policy.allows_boot_verified)
                 return error_set(e, -EINVAL,
                                  "%s: no rule with boot_verified=TRUE expected in a host policy, found one",

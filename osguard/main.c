@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/args.h"
@@ -55,6 +58,14 @@ static int status(int argc, char **argv)
         return r < 0 ? EXIT_COULD_NOT_TRY : answer;
 }
 
+/* PID 1 of a namespace is no reason to set up the machine. */
+static bool is_initramfs(void)
+{
+        struct statfs st;
+
+        return statfs("/", &st) == 0 && (st.f_type == RAMFS_MAGIC || st.f_type == TMPFS_MAGIC);
+}
+
 int main(int argc, char **argv)
 {
         static const struct arg_verb verbs[] = {
@@ -73,7 +84,7 @@ int main(int argc, char **argv)
         };
 
         log_setup("osguard");
-        if (getpid() == 1)
+        if (argc == 1 && getpid() == 1 && is_initramfs())
                 osguard_boot();
         return args_run(&program, argc, argv);
 }

@@ -176,17 +176,28 @@ static void add_bounding_set(struct report *p)
             !(set & (1ull << CAP_MAC_ADMIN)));
 }
 
-/* The kernel's own log has the table of the root device: a verifier can find this root hash in PCR 10. */
+/* The kernel's own log has the table of the root device, as text that it prints in hexadecimal: a verifier
+ * finds this root hash in PCR 10. */
 static void add_kernel_measurement(struct report *p)
 {
+        char digest[2 * VERITY_DIGEST_MAX + 1], text[sizeof(digest) + 16], hex[2 * sizeof(text) + 1];
         _cleanup_free_ char *log = NULL;
         struct error e = {};
-        bool ok = false;
+        bool root = false, selinux = false;
+        int n;
 
-        if (read_file(AT_FDCWD, IMA_LOG, LOG_MAX, &log, NULL, &e) >= 0)
-                ok = strstr(log, "dm_table_load") && strstr(log, "selinux-policy-hash");
-        add(p, "Measured by the kernel (PCR 10)", "dm-verity tables, SELinux policy",
-            ok ? "dm-verity tables, SELinux policy" : (e.message[0] ? e.message : "not found"), ok);
+        verity_geometry_root_hash(&p->image.root, digest);
+        n = snprintf(text, sizeof(text), "root_digest=%s:%s", p->image.root.algorithm, digest);
+        hex_encode(text, (size_t)n, hex);
+        if (read_file(AT_FDCWD, IMA_LOG, LOG_MAX, &log, NULL, &e) >= 0) {
+                root = strstr(log, hex) != NULL;
+                selinux = strstr(log, "selinux-policy-hash") != NULL;
+        }
+        add(p, "Measured by the kernel (PCR 10)", "this root hash, SELinux's policy",
+            !log   ? e.message
+            : root ? (selinux ? "this root hash, SELinux's policy" : "this root hash")
+                   : "not this root hash",
+            root && selinux);
 }
 
 static void add_measurement(struct report *p, const uint8_t *log, size_t size)

@@ -24,6 +24,20 @@ static int print_geometry(const struct verity_geometry *g)
         return r < 0 ? r : json_print(v, options.json);
 }
 
+static int check_outputs(const char *source, struct error *e)
+{
+        const char *inputs[] = {source, options.file_contexts};
+        int r;
+
+        r = check_output(options.output, inputs, ELEMENTSOF(inputs), e);
+        if (r < 0 || !options.hash_file)
+                return r;
+        if (strcmp(options.output, options.hash_file) == 0)
+                return error_set(e, -EINVAL,
+                                 "--hash-file: another file than --output expected, found the same");
+        return check_output(options.hash_file, inputs, ELEMENTSOF(inputs), e);
+}
+
 int verb_build(int argc, char **argv)
 {
         struct progress progress;
@@ -40,6 +54,9 @@ int verb_build(int argc, char **argv)
 
         if (!options.output)
                 return fail(error_set(&e, -EINVAL, "--output=FILE expected, found none"), &e);
+        r = check_outputs(argv[0], &e);
+        if (r < 0)
+                return fail(r, &e);
         progress_start(&progress, "hashing", 0);
         r = build_image(argv[0], options.output, &o, &g, &e);
         progress_end(&progress);

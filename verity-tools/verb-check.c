@@ -103,7 +103,11 @@ static int sign(const char *path, const struct image *i, struct error *e)
                 return -EINVAL;
         if (!options.output || !options.key || !options.certificate)
                 return error_set(e, -EINVAL, "--key=, --certificate= and --output= expected, see --help");
-        r = trust_signer_open(options.key, options.certificate, &signer, e);
+        r = check_output(options.output,
+                         (const char *const[]){path, options.hash_file, options.key, options.certificate}, 4,
+                         e);
+        if (r >= 0)
+                r = trust_signer_open(options.key, options.certificate, &signer, e);
         if (r < 0)
                 return r;
         r = verify_content(i, &g, e);

@@ -127,6 +127,23 @@ int write_file_new(int dirfd, const char *path, const void *data, size_t size, m
         return write_file(dirfd, path, data, size, mode, RENAME_NOREPLACE, e);
 }
 
+int check_output(const char *path, const char *const inputs[], size_t n, struct error *e)
+{
+        struct stat output, input;
+
+        if (stat(path, &output) < 0)
+                return errno == ENOENT ? 0 : error_errno(e, -errno, "%s", path);
+        if (!S_ISREG(output.st_mode))
+                return error_set(e, -EINVAL, "%s: a regular file or nothing expected, found something else",
+                                 path);
+        for (size_t i = 0; i < n; i++)
+                if (inputs[i] && stat(inputs[i], &input) == 0 && input.st_dev == output.st_dev &&
+                    input.st_ino == output.st_ino)
+                        return error_set(e, -EINVAL, "%s: is read (%s) and cannot be written as well", path,
+                                         inputs[i]);
+        return 0;
+}
+
 int write_kernel_file(const char *path, const void *data, size_t size, struct error *e)
 {
         _cleanup_close_ int fd = -EBADF;

@@ -21,6 +21,11 @@ int write_file_atomic(int dirfd, const char *path, const void *data, size_t size
 /* As write_file_atomic(), but never replaces: -EEXIST if path is there. */
 int write_file_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e);
 
+/* Whether a file may be written under this name: nothing is there, or a regular file that is none of the n
+ * inputs (NULL ones are skipped) under any of its names. -EINVAL if not. For programs, before they begin to
+ * work. */
+int check_output(const char *path, const char *const inputs[], size_t n, struct error *e);
+
 /* Writes to an existing file of the kernel's (/proc, /sys, securityfs) with exactly one write(2). */
 int write_kernel_file(const char *path, const void *data, size_t size, struct error *e);
 

@@ -20,9 +20,9 @@
 enum trust_purpose {
         TRUST_BOOT,     /* UKIs, by the firmware */
         TRUST_ROOTFS,   /* the root's root hash */
-        TRUST_LAYER,    /* root hashes of container layers and of the store */
+        TRUST_LAYER,    /* root hashes of container layers */
         TRUST_POLICY,   /* IPE policies */
-        TRUST_MANIFEST, /* image and build manifests */
+        TRUST_MANIFEST, /* image and build manifests, and the root hash of the store */
         TRUST_TEST,     /* the payload disk of the variants dev and test */
         TRUST_PURPOSES, /* how many there are; as a value: no purpose */
 };

@@ -128,7 +128,7 @@ int store_mount(const char *directory, const struct trust_store *trust, bool sel
         /* The profile is fixed and the data fills its partition: another size gives another root hash. */
         r = verity_geometry_profile(data.size, 0, s.root_hash, &geometry, e);
         if (r >= 0)
-                r = verity_signature_check(trust, TRUST_LAYER, &geometry, s.der, s.der_size, e);
+                r = verity_signature_check(trust, TRUST_MANIFEST, &geometry, s.der, s.der_size, e);
         if (r >= 0)
                 r = make_directories(directory, 0700, e);
         if (r >= 0)

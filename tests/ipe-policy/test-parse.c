@@ -92,6 +92,32 @@ Test(parse, a_denied_property_is_no_trust)
         cr_expect_not(policy.allows_boot_verified);
 }
 
+/* Whether a file without any property that must hold may execute. */
+Test(parse, what_allows_anything)
+{
+        static const struct {
+                const char *text;
+                bool expected;
+        } table[] = {
+                {HEADER "DEFAULT action=ALLOW", true},
+                {HEADER "DEFAULT action=ALLOW\nDEFAULT op=EXECUTE action=DENY", false},
+                {HEADER "DEFAULT action=DENY\nDEFAULT op=EXECUTE action=ALLOW", true},
+                {HEADER "DEFAULT action=DENY\nop=EXECUTE action=ALLOW", true},
+                {HEADER "DEFAULT action=DENY\nop=EXECUTE dmverity_signature=FALSE action=ALLOW", true},
+                {HEADER "DEFAULT action=DENY\nop=EXECUTE dmverity_signature=TRUE action=ALLOW", false},
+                {HEADER "DEFAULT action=DENY\nop=EXECUTE dmverity_roothash=sha256:ab action=ALLOW", false},
+                {HEADER "DEFAULT action=DENY\nop=KMODULE action=ALLOW", false},
+                {HEADER "DEFAULT action=DENY\nop=EXECUTE action=DENY", false},
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+                struct ipe_policy policy;
+
+                cr_assert_eq(ipe_policy_parse(table[i].text, strlen(table[i].text), &policy, NULL), 0);
+                cr_expect_eq(policy.allows_anything, table[i].expected, "%s", table[i].text);
+        }
+}
+
 Test(parse, text_ends_at_nul)
 {
         static const char text[] = HEADER "DEFAULT action=DENY\0garbage";

@@ -140,6 +140,16 @@ Test(ipe, a_host_policy_that_trusts_the_initramfs, .init = start, .fini = stop)
         cr_expect(strstr(e.message, "boot_verified"), "%s", e.message);
 }
 
+Test(ipe, a_policy_that_allows_anything, .init = start, .fini = stop)
+{
+        struct error e = {};
+
+        cr_expect_eq(load(policy_signer, TRUST_POLICY,
+                          "policy_name=host policy_version=1.2.3\nDEFAULT action=ALLOW\n", true, NULL, &e),
+                     -EINVAL);
+        cr_expect(strstr(e.message, "allows any"), "%s", e.message);
+}
+
 Test(ipe, what_the_kernel_would_not_parse, .init = start, .fini = stop)
 {
         struct error e = {};

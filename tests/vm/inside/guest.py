@@ -166,7 +166,7 @@ def make_store(work):
         add_bad_image(layout, name, **how)
     layout.write()
     image_build.OUT = work
-    image_build.make_verity_disk("store", store, "layer", "holdfast-store")
+    image_build.make_verity_disk("store", store, "manifest", "holdfast-store")
     return work / "store.raw"
 
 
