@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "internal.h"
@@ -189,6 +190,19 @@ int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g, verit
         return 0;
 }
 
+/* A file that is cut short is damaged, which is an answer; on a device the read will tell. */
+static int check_length(int fd, const char *what, uint64_t expected, struct error *e)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return error_errno(e, -errno, "%s", what);
+        if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < expected)
+                return error_set(e, -EUCLEAN, "%s: %" PRIu64 " bytes expected, found %" PRIu64, what,
+                                 expected, (uint64_t)st.st_size);
+        return 0;
+}
+
 int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g, verity_progress_t progress,
                        void *userdata, struct error *e)
 {
@@ -198,6 +212,11 @@ int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g
 
         if (g->root_hash_size == 0)
                 return error_set(e, -EINVAL, "a root hash expected, found none");
+        r = check_length(data_fd, "data", verity_data_size(g), e);
+        if (r >= 0)
+                r = check_length(hash_fd, "hash tree", verity_tree_offset(g) + verity_tree_size(g), e);
+        if (r < 0)
+                return r;
         r = run(&t, data_fd, hash_fd, g, progress, userdata, e);
         if (r < 0)
                 return r;
