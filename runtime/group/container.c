@@ -177,6 +177,7 @@ static int read_start_time(pid_t pid, uint64_t *ret)
 }
 
 static int exit_status(const struct container *c);
+static void await_init(struct container *c);
 
 static int on_pid(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
@@ -188,10 +189,13 @@ static int on_pid(sd_event_source *source, int fd, uint32_t revents, void *userd
         cgroup_of_container(c, cgroup);
         c->out_of_memory = cgroup_ran_out_of_memory(cgroup);
         c->exit_pending = true;
-        if (c->operation)
+        if (c->operation) {
                 operation_hurry(c->operation);
-        else
-                group_event(c->group, EVENT_EXITED, c->index, exit_status(c));
+                return 0;
+        }
+        if (c->await_until_ms != 0) /* how its start went comes first */
+                await_init(c);
+        group_event(c->group, EVENT_EXITED, c->index, exit_status(c));
         return 0;
 }
 
@@ -223,13 +227,6 @@ static int read_record(const struct container *c, struct exit_record *ret)
         return exit_record_valid(ret) ? 0 : -EBADMSG;
 }
 
-static bool has_record(const struct container *c)
-{
-        struct exit_record record;
-
-        return read_record(c, &record) >= 0;
-}
-
 /* Where there is no record of its end, its init was killed: by the kernel, or by us at the deadline. */
 static int exit_status(const struct container *c)
 {
@@ -247,6 +244,24 @@ static bool is_same_process(const struct container *c)
         return c->pid > 0 && read_start_time(c->pid, &start) >= 0 && start == c->pid_start;
 }
 
+/* The program as the group file or the image names it; an image is not looked up for that. */
+static const char *program_of(const struct container *c)
+{
+        const struct store_image *image = c->image;
+
+        if (c->definition->command)
+                return c->definition->command[0];
+        if (!image)
+                return "of its image";
+        return image->entrypoint[0] ?: image->cmd[0];
+}
+
+static int not_executed(const struct container *c, const struct exit_record *record, struct error *e)
+{
+        return error_errno(e, -(int)record->value, "container \"%s\": program \"%s\" could not be executed",
+                           c->definition->name, program_of(c));
+}
+
 struct container_fact container_look(struct container *c)
 {
         struct exit_record record;
@@ -257,6 +272,13 @@ struct container_fact container_look(struct container *c)
                 c->pidfd = pidfd_open(c->pid, 0);
                 if (c->pidfd >= 0)
                         return (struct container_fact){.fact = FACT_ALIVE};
+        }
+        if (record.kind == EXIT_KIND_NOT_EXECUTED) {
+                struct error e;
+
+                (void)not_executed(c, &record, &e);
+                group_fail(c->group, &e);
+                return (struct container_fact){.fact = FACT_NOT_EXECUTED, .status = exit_status(c)};
         }
         return (struct container_fact){.fact = FACT_EXITED, .status = exit_status(c)};
 }
@@ -339,6 +361,7 @@ void container_create(struct container *c)
 
         c->pid = 0;
         c->exit_pending = c->out_of_memory = false;
+        c->await_until_ms = 0;
         c->started_us = c->finished_us = 0;
         r = group_find_images(c->group, &e);
         if (r >= 0)
@@ -353,13 +376,13 @@ void container_create(struct container *c)
         }
 }
 
-static void start_failed(struct container *c, const struct error *e)
+/* status: what its init ended with, 0 where it gave none. */
+static void start_failed(struct container *c, int status, const struct error *e)
 {
+        c->await_until_ms = 0;
         group_fail(c->group, e);
-        group_event(c->group, EVENT_START_FAILED, c->index, 0);
+        group_event(c->group, EVENT_START_FAILED, c->index, status);
 }
-
-static void await_init(struct container *c);
 
 static int on_await(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -367,31 +390,43 @@ static int on_await(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* The executor is done when the process is let go; until its init is in place, a signal to it would be lost.
- */
+/* Looks again a little later, while there is hope. */
+static int await_more(struct container *c, struct error *e)
+{
+        if (c->exit_pending)
+                return error_set(e, -ECHILD, "container \"%s\": its init ended before the program ran",
+                                 c->definition->name);
+        if (now_ms() >= c->await_until_ms)
+                return error_set(e, -ETIMEDOUT, "container \"%s\": its init did not start the program",
+                                 c->definition->name);
+        return sd_event_add_time_relative(c->group->manager->event, &c->timer, CLOCK_BOOTTIME, INIT_POLL_USEC,
+                                          INIT_POLL_USEC, on_await, c);
+}
+
+/* The executor is done when the process is let go. Until its init says that the program runs, a signal to it
+ * would be lost, and the program may turn out not to be there. */
 static void await_init(struct container *c)
 {
         struct error e = {"out of memory"};
-        int r = -ETIMEDOUT;
+        struct exit_record record;
 
         c->timer = sd_event_source_disable_unref(c->timer);
-        if (has_record(c)) {
+        if (read_record(c, &record) < 0) {
+                if (await_more(c, &e) < 0)
+                        start_failed(c, 0, &e);
+        } else if (record.kind == EXIT_KIND_NOT_EXECUTED) {
+                (void)not_executed(c, &record, &e);
+                start_failed(c, exit_record_status(&record), &e);
+        } else {
+                c->await_until_ms = 0;
                 group_event(c->group, EVENT_STARTED, c->index, 0);
-                return;
         }
-        if (now_ms() < c->await_until_ms)
-                r = sd_event_add_time_relative(c->group->manager->event, &c->timer, CLOCK_BOOTTIME,
-                                               INIT_POLL_USEC, INIT_POLL_USEC, on_await, c);
-        if (r == -ETIMEDOUT)
-                (void)error_set(&e, r, "container \"%s\": its init did not start", c->definition->name);
-        if (r < 0)
-                start_failed(c, &e);
 }
 
 static void on_started(struct container *c, int r, const struct error *e)
 {
         if (r < 0) {
-                start_failed(c, e);
+                start_failed(c, 0, e);
         } else {
                 c->started_us = now_us();
                 c->await_until_ms = now_ms() + EXECUTOR_TIMEOUT_MS;

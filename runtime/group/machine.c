@@ -205,24 +205,29 @@ static void created(struct machine *m, size_t i, bool ok, uint64_t now_ms, struc
                 start(m, i, effects);
 }
 
-static void started(struct machine *m, size_t i, bool ok, uint64_t now_ms, struct effects *effects)
+static void started(struct machine *m, size_t i, uint64_t now_ms, struct effects *effects)
 {
         struct machine_container *c = &m->containers[i];
 
         if (c->phase != CONTAINER_STARTING)
                 return;
-        if (!ok) {
-                c->has_exit = true;
-                c->exit_status = STATUS_NOT_STARTED;
-                clean(m, i, effects);
-                if (!m->has_run && m->want == WANT_RUN)
-                        give_up(m, now_ms, effects);
-                return;
-        }
         c->phase = CONTAINER_RUNNING;
         c->started_ms = now_ms;
         if (m->want != WANT_RUN)
                 wind_down(m, i, now_ms, effects);
+}
+
+static void start_failed(struct machine *m, size_t i, int status, uint64_t now_ms, struct effects *effects)
+{
+        struct machine_container *c = &m->containers[i];
+
+        if (c->phase != CONTAINER_STARTING)
+                return;
+        c->has_exit = true;
+        c->exit_status = status != 0 ? status : STATUS_NOT_STARTED;
+        clean(m, i, effects);
+        if (!m->has_run && m->want == WANT_RUN)
+                give_up(m, now_ms, effects);
 }
 
 static void exited(struct machine *m, size_t i, int status, uint64_t now_ms, struct effects *effects)
@@ -317,8 +322,10 @@ void machine_step(struct machine *m, const struct event *event, struct effects *
                 created(m, event->container, event->type == EVENT_CREATED, event->now_ms, ret);
                 break;
         case EVENT_STARTED:
+                started(m, event->container, event->now_ms, ret);
+                break;
         case EVENT_START_FAILED:
-                started(m, event->container, event->type == EVENT_STARTED, event->now_ms, ret);
+                start_failed(m, event->container, event->status, event->now_ms, ret);
                 break;
         case EVENT_EXITED:
                 exited(m, event->container, event->status, event->now_ms, ret);
@@ -382,8 +389,8 @@ static void recover_container(struct machine *m, size_t i, const struct containe
         case CONTAINER_STARTING:
                 c->phase = CONTAINER_STARTING;
                 if (fact->fact == FACT_ALIVE) {
-                        started(m, i, true, now_ms, effects);
-                } else if (fact->fact == FACT_EXITED) {
+                        started(m, i, now_ms, effects);
+                } else if (fact->fact == FACT_EXITED || fact->fact == FACT_NOT_EXECUTED) {
                         exited(m, i, fact->status, now_ms, effects);
                 } else {
                         c->again = true;
@@ -412,6 +419,14 @@ static void recover_container(struct machine *m, size_t i, const struct containe
         }
 }
 
+static bool any_not_executed(const struct machine *m, const struct container_fact *facts)
+{
+        for (size_t i = 0; i < m->n; i++)
+                if (facts[i].fact == FACT_NOT_EXECUTED)
+                        return true;
+        return false;
+}
+
 void machine_recover(struct machine *m, const struct container_fact *facts, bool rebooted, uint64_t now_ms,
                      struct effects *ret)
 {
@@ -435,6 +450,9 @@ void machine_recover(struct machine *m, const struct container_fact *facts, bool
         case GROUP_STOPPING:
                 for (size_t i = 0; i < m->n; i++)
                         recover_container(m, i, &facts[i], now_ms, ret);
+                /* once it is known where every container is */
+                if (!m->has_run && m->want == WANT_RUN && any_not_executed(m, facts))
+                        give_up(m, now_ms, ret);
                 settle(m, ret);
                 break;
         default:

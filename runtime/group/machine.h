@@ -68,8 +68,8 @@ enum event_type {
         EVENT_CREATED,
         EVENT_CREATE_FAILED,
         EVENT_STARTED,
-        EVENT_START_FAILED,
-        EVENT_EXITED, /* status */
+        EVENT_START_FAILED, /* status, where its init gave one; else 0 */
+        EVENT_EXITED,       /* status */
         EVENT_CLEANED,
         EVENT_DEADLINE, /* of a container; early ones are ignored */
         EVENT_RELEASED,
@@ -116,9 +116,10 @@ void machine_step(struct machine *m, const struct event *event, struct effects *
 
 /* What the caller found of a container after it came back. */
 enum fact {
-        FACT_NOTHING, /* no process, no exit record */
-        FACT_ALIVE,   /* its program runs */
-        FACT_EXITED,  /* status from the record, or 137 where none was written */
+        FACT_NOTHING,      /* no process, no exit record */
+        FACT_ALIVE,        /* its program runs */
+        FACT_EXITED,       /* status from the record, or 137 where none was written */
+        FACT_NOT_EXECUTED, /* its program could not be executed; status */
 };
 
 struct container_fact {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PID 1 of every container: `container-init FD PROGRAM [ARGUMENT…]`.
  *
- * Starts PROGRAM (found on PATH), says so in the exit record, hands every signal on to it, reaps whatever is
- * orphaned, writes the exit record to the descriptor FD when the program has ended, and ends with the same
- * status; the kernel then ends the rest of the container. It is linked statically and shares no code with
- * groupd, because it runs inside the container's limits and root. */
+ * Starts PROGRAM (found on PATH), says in the exit record that it runs or why it could not be executed, hands
+ * every signal on to it, reaps whatever is orphaned, writes the exit record to the descriptor FD when the
+ * program has ended, and ends with the same status; the kernel then ends the rest of the container. It is
+ * linked statically and shares no code with groupd, because it runs inside the container's limits and root.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -53,9 +54,11 @@ _Noreturn static void run_program(char **argv, int report)
         _exit(127);
 }
 
-static pid_t start(char **argv, int *ret_report)
+/* Returns once the program has taken the child's place, which closes the pipe, or could not: *ret_error is 0
+ * or execve()'s errno. */
+static pid_t start(char **argv, int *ret_error)
 {
-        int report[2];
+        int report[2], error;
         pid_t pid;
 
         if (pipe2(report, O_CLOEXEC) < 0)
@@ -66,7 +69,8 @@ static pid_t start(char **argv, int *ret_report)
         if (pid == 0)
                 run_program(argv, report[1]);
         (void)close(report[1]);
-        *ret_report = report[0];
+        *ret_error = read(report[0], &error, sizeof(error)) == (ssize_t)sizeof(error) ? error : 0;
+        (void)close(report[0]);
         return pid;
 }
 
@@ -102,7 +106,7 @@ static int wait_for(pid_t program, const sigset_t *all)
 
 int main(int argc, char **argv)
 {
-        int fd, report, status, error;
+        int fd, status, error;
         char *end = NULL;
         sigset_t all;
         pid_t program;
@@ -118,13 +122,13 @@ int main(int argc, char **argv)
                 fail("prctl");
         (void)sigfillset(&all);
         (void)sigprocmask(SIG_SETMASK, &all, NULL);
-        program = start(argv + 2, &report);
-        write_record(fd, EXIT_KIND_STARTED, 0);
-        status = wait_for(program, &all);
-        if (read(report, &error, sizeof(error)) == (ssize_t)sizeof(error)) {
+        program = start(argv + 2, &error);
+        if (error != 0) {
                 write_record(fd, EXIT_KIND_NOT_EXECUTED, error);
                 return error == ENOENT ? 127 : 126;
         }
+        write_record(fd, EXIT_KIND_STARTED, 0);
+        status = wait_for(program, &all);
         if (WIFSIGNALED(status)) {
                 write_record(fd, EXIT_KIND_SIGNALED, WTERMSIG(status));
                 return 128 + WTERMSIG(status);

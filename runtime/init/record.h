@@ -15,7 +15,7 @@ enum exit_kind {
         EXIT_KIND_EXITED = 1,       /* value: exit status, 0 to 255 */
         EXIT_KIND_SIGNALED = 2,     /* value: signal number */
         EXIT_KIND_NOT_EXECUTED = 3, /* value: errno of execve() */
-        EXIT_KIND_STARTED = 4,      /* not ended; from now on no signal is lost. Before there is no record */
+        EXIT_KIND_STARTED = 4,      /* the program runs, no signal is lost; before there is no record */
 };
 
 struct exit_record {
@@ -38,7 +38,7 @@ static inline bool exit_record_valid(const struct exit_record *record)
         case EXIT_KIND_SIGNALED:
                 return record->value >= 1 && record->value <= 64;
         case EXIT_KIND_NOT_EXECUTED:
-                return record->value <= 4095;
+                return record->value >= 1 && record->value <= 4095;
         case EXIT_KIND_STARTED:
                 return record->value == 0;
         default:

@@ -19,8 +19,9 @@
 
 static FILE *record_file;
 
-/* output: becomes the standard output of the program, -1 for none. */
-static pid_t start_with(const char *script, int output)
+/* script: what a shell runs; NULL: `program` is run instead. output: becomes the standard output of the
+ * program, -1 for none. */
+static pid_t start_with(const char *script, const char *program, int output)
 {
         pid_t pid;
 
@@ -44,8 +45,7 @@ static pid_t start_with(const char *script, int output)
                         (void)execlp("setpriv", "setpriv", "--bounding-set=-sys_ptrace",
                                      BIN_DIR "/container-init", fd, "sh", "-c", script, (char *)NULL);
                 else
-                        (void)execl(BIN_DIR "/container-init", "container-init", fd, "/nonexistent",
-                                    (char *)NULL);
+                        (void)execl(BIN_DIR "/container-init", "container-init", fd, program, (char *)NULL);
                 _exit(99);
         }
         return pid;
@@ -53,7 +53,7 @@ static pid_t start_with(const char *script, int output)
 
 static pid_t start(const char *script)
 {
-        return start_with(script, -1);
+        return start_with(script, NULL, -1);
 }
 
 static int finish(pid_t pid, struct exit_record *ret)
@@ -69,6 +69,21 @@ static int finish(pid_t pid, struct exit_record *ret)
         return WEXITSTATUS(status);
 }
 
+/* Waits until the program says that it is ready, by a byte in a pipe. */
+static pid_t start_ready(const char *script, int *ret_fd)
+{
+        int fds[2];
+        pid_t pid;
+        char byte;
+
+        cr_assert_eq(pipe(fds), 0);
+        pid = start_with(script, NULL, fds[1]);
+        (void)close(fds[1]);
+        cr_assert_eq(read(fds[0], &byte, 1), 1);
+        *ret_fd = fds[0];
+        return pid;
+}
+
 Test(init, exit_status, .timeout = 20)
 {
         struct exit_record record;
@@ -79,24 +94,46 @@ Test(init, exit_status, .timeout = 20)
         cr_assert_gt(record.realtime_ns, 1600000000ull * 1000000000);
         cr_assert_eq(finish(start("kill -9 $$"), &record), 137);
         cr_assert_eq(record.kind, EXIT_KIND_SIGNALED);
-        cr_assert_eq(finish(start(NULL), &record), 127);
-        cr_assert_eq(record.kind, EXIT_KIND_NOT_EXECUTED);
-        cr_assert_eq(record.value, ENOENT);
 }
 
-/* Waits until the program says that it is ready, by a byte in a pipe. */
-static pid_t start_ready(const char *script, int *ret_fd)
+/* What cannot be executed is never said to have started: the first record that can be seen is the last one.
+ */
+Test(init, not_executed, .timeout = 20)
 {
-        int fds[2];
-        pid_t pid;
-        char byte;
+        static const struct {
+                const char *program;
+                int error, status;
+        } cases[] = {{"/nonexistent", ENOENT, 127},
+                     {"nonexistent-on-path", ENOENT, 127},
+                     {"/etc/passwd", EACCES, 126}};
 
-        cr_assert_eq(pipe(fds), 0);
-        pid = start_with(script, fds[1]);
-        (void)close(fds[1]);
-        cr_assert_eq(read(fds[0], &byte, 1), 1);
-        *ret_fd = fds[0];
-        return pid;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                pid_t pid = start_with(NULL, cases[i].program, -1);
+                struct exit_record first = {}, last;
+
+                while (pread_full(fileno(record_file), &first, sizeof(first), 0) < 0)
+                        (void)usleep(100);
+                cr_assert_eq(first.kind, EXIT_KIND_NOT_EXECUTED, "%s", cases[i].program);
+                cr_assert_eq(first.value, cases[i].error);
+                cr_assert(exit_record_valid(&first));
+                cr_assert_eq(finish(pid, &last), cases[i].status);
+                cr_assert_eq(memcmp(&first, &last, sizeof(first)), 0);
+        }
+}
+
+/* A program that runs is said to have started, and by then it is in the child's place. */
+Test(init, started, .timeout = 20)
+{
+        struct exit_record record;
+        int fd;
+        pid_t pid = start_ready("echo r ; exec sleep 100", &fd);
+
+        while (pread_full(fileno(record_file), &record, sizeof(record), 0) < 0)
+                (void)usleep(100);
+        cr_assert_eq(record.kind, EXIT_KIND_STARTED);
+        cr_assert_eq(kill(pid, SIGTERM), 0);
+        cr_assert_eq(finish(pid, &record), 128 + SIGTERM);
+        (void)close(fd);
 }
 
 Test(init, signals_are_handed_on, .timeout = 20)
@@ -182,6 +219,9 @@ Test(record, what_no_init_writes)
         r.value = 256;
         cr_assert(!exit_record_valid(&r));
         r = (struct exit_record){.kind = EXIT_KIND_SIGNALED, .value = 200};
+        memcpy(r.magic, EXIT_RECORD_MAGIC, sizeof(r.magic));
+        cr_assert(!exit_record_valid(&r));
+        r = (struct exit_record){.kind = EXIT_KIND_NOT_EXECUTED, .value = 0};
         memcpy(r.magic, EXIT_RECORD_MAGIC, sizeof(r.magic));
         cr_assert(!exit_record_valid(&r));
         r.kind = 0;

@@ -149,6 +149,43 @@ Test(machine, failure_before_it_ran_undoes_the_group)
         cr_assert_eq(count(EFFECT_FORGET), 1);
 }
 
+/* The program is not there: the answer to "run", also where the daemon died before it saw that. */
+Test(machine, a_program_that_cannot_be_executed)
+{
+        struct container_fact facts[2] = {{.fact = FACT_NOT_EXECUTED, .status = 127}, {.fact = FACT_ALIVE}};
+        struct machine m;
+
+        for (int died = 0; died < 2; died++) {
+                machine_begin(&m, RESTART_ALWAYS, 2, &effects);
+                send(&m, EVENT_PREPARED, 0, 0, 1);
+                send(&m, EVENT_CREATED, 0, 0, 2);
+                send(&m, EVENT_CREATED, 1, 0, 3);
+                cr_assert_eq(count(EFFECT_START), 2);
+                if (died) {
+                        machine_recover(&m, facts, false, 4, &effects);
+                        cr_assert_eq(count(EFFECT_CLEAN), 1);
+                        cr_assert_eq(count(EFFECT_TERMINATE), 1);
+                } else {
+                        send(&m, EVENT_STARTED, 1, 0, 4);
+                        send(&m, EVENT_START_FAILED, 0, 127, 4);
+                        cr_assert_eq(count(EFFECT_CLEAN), 1);
+                        cr_assert_eq(count(EFFECT_TERMINATE), 1, "the other one goes too");
+                        send(&m, EVENT_EXITED, 0, 127, 5); /* its init's end comes after */
+                        cr_assert_eq(effects.n, 0);
+                }
+                cr_assert_eq(m.phase, GROUP_STOPPING);
+                cr_assert_eq(m.containers[0].phase, CONTAINER_CLEANING);
+                cr_assert_eq(m.containers[0].exit_status, 127);
+                cr_assert(m.failed && !m.has_run);
+                send(&m, EVENT_CLEANED, 0, 0, 6);
+                send(&m, EVENT_EXITED, 1, 143, 7);
+                send(&m, EVENT_CLEANED, 1, 0, 8);
+                cr_assert_eq(count(EFFECT_RELEASE), 1);
+                send(&m, EVENT_RELEASED, 0, 0, 9);
+                cr_assert_eq(count(EFFECT_FORGET), 1);
+        }
+}
+
 Test(machine, recover_finishes_what_was_begun)
 {
         struct container_fact alive = {.fact = FACT_ALIVE}, gone = {.fact = FACT_NOTHING, .status = 137},
@@ -331,7 +368,8 @@ static void kill_daemon(struct world *w)
                 if (w->alive[i])
                         facts[i].fact = FACT_ALIVE;
                 else if (w->exited[i])
-                        facts[i] = (struct container_fact){.fact = FACT_EXITED, .status = 1};
+                        facts[i] = (struct container_fact){
+                                .fact = random_of(w, 4) ? FACT_EXITED : FACT_NOT_EXECUTED, .status = 1};
                 else
                         facts[i] = (struct container_fact){.fact = FACT_NOTHING, .status = 137};
         }
