@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-varlink.h>
 
 #include "base/args.h"
@@ -14,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/table.h"
+#include "runtime/api/address.h"
 #include "runtime/api/interface.h"
 #include "runtime/api/relay.h"
 #include "runtime/group/definition.h"
@@ -27,28 +27,10 @@ static uint64_t stop_timeout = 10;
 
 /* --- calls --- */
 
-/* Through a descriptor of its name, so that a relative path and one longer than an address may be connected
- * to. */
-static int connect_socket(const char *path)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        _cleanup_close_ int name = open(path, O_PATH | O_CLOEXEC), fd = -EBADF;
-
-        if (name < 0)
-                return -errno;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", name);
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return -errno;
-        return TAKE_FD(fd);
-}
-
 static sd_varlink *connect_machine(void)
 {
         sd_varlink *link = NULL;
-        int fd = connect_socket(machine), r;
+        int fd = unix_connect(machine, 0), r;
 
         r = fd < 0 ? fd : sd_varlink_connect_fd(&link, fd);
         if (r < 0) {

@@ -12,12 +12,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "runtime/api/address.h"
 #include "runtime/api/mux.h"
 
 /* No more is read from the sessions while this much waits for the pipe. */
@@ -148,24 +148,10 @@ static int end_add(struct relay *r, uint32_t id, int fd)
         return 0;
 }
 
-static int connect_unix(const char *path)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        _cleanup_close_ int fd = -EBADF;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        (void)strcpy(address.sun_path, path); /* NOLINT: the length was checked */
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return -errno;
-        return TAKE_FD(fd);
-}
-
 static int on_opened(struct mux *m, uint32_t session, void *userdata)
 {
         struct relay *r = userdata;
-        _cleanup_close_ int fd = connect_unix(r->socket);
+        _cleanup_close_ int fd = unix_connect(r->socket, SOCK_NONBLOCK);
         int k;
 
         if (fd < 0)
@@ -309,27 +295,20 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static int listen_unix(const char *path, struct error *e)
 {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
-        if (strlen(path) >= sizeof(address.sun_path))
-                return error_set(e, -ENAMETOOLONG,
-                                 "%s: a socket's path of at most %zu bytes expected, found %zu", path,
-                                 sizeof(address.sun_path) - 1, strlen(path));
-        (void)strcpy(address.sun_path, path); /* NOLINT: the length was checked */
         if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-                _cleanup_close_ int other = connect_unix(path);
+                _cleanup_close_ int other = unix_connect(path, SOCK_NONBLOCK);
 
-                if (other >= 0)
+                if (other >= 0 || other == -EAGAIN)
                         return error_set(e, -EADDRINUSE, "%s: somebody else listens there", path);
                 (void)unlink(path);
         }
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = unix_bind(path, SOCK_NONBLOCK);
         if (fd < 0)
-                return error_errno(e, -errno, "%s", path);
-        if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-            listen(fd, 64) < 0)
+                return error_errno(e, fd, "%s", path);
+        if (listen(fd, 64) < 0)
                 return error_errno(e, -errno, "%s", path);
         return TAKE_FD(fd);
 }
@@ -409,7 +388,7 @@ int relay_broker(const char *port, const char *listen, struct error *e)
         _cleanup_(relay_done) struct relay r = {.pipe = -EBADF, .listener = -EBADF, .initiator = true};
         int k;
 
-        r.pipe = connect_unix(port);
+        r.pipe = unix_connect(port, SOCK_NONBLOCK);
         if (r.pipe < 0)
                 return error_errno(e, r.pipe, "%s", port);
         r.listener = listen_unix(listen, e);

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "runtime/api/address.h"
 #include "runtime/api/mux.h"
 #include "runtime/api/relay.h"
 
@@ -230,26 +232,20 @@ Test(mux, limits)
 
 static int listen_at(const char *path)
 {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = unix_bind(path, 0);
 
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-        cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_geq(fd, 0);
         cr_assert_eq(listen(fd, 16), 0);
         return fd;
 }
 
 static int connect_to(const char *path)
 {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         for (int i = 0; i < 500; i++) {
-                int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                int fd = unix_connect(path, 0);
 
-                if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+                if (fd >= 0)
                         return fd;
-                (void)close(fd);
                 (void)usleep(10000);
         }
         return -1;
@@ -287,13 +283,15 @@ static void machine_process(int listener)
         }
 }
 
-Test(relay, many_clients_through_one_pipe, .timeout = 60)
+static void many_clients(size_t directory_length)
 {
-        char dir[] = "/tmp/test-relay-XXXXXX", port[64], path[64];
+        char top[] = "/tmp/test-relay-XXXXXX", dir[256], port[300], path[300];
         pid_t machine, broker;
         int listener, fds[20], status;
 
-        cr_assert_not_null(mkdtemp(dir));
+        cr_assert_not_null(mkdtemp(top));
+        (void)snprintf(dir, sizeof(dir), "%s/%0*d", top, (int)directory_length, 0);
+        cr_assert_eq(mkdir(dir, 0700), 0);
         (void)snprintf(port, sizeof(port), "%s/port", dir);
         (void)snprintf(path, sizeof(path), "%s/clients", dir);
         listener = listen_at(port);
@@ -326,5 +324,51 @@ Test(relay, many_clients_through_one_pipe, .timeout = 60)
         cr_assert_leq(read(fds[0], &byte, 1), 0);
         cr_assert_eq(file_exists(-100, path), 0, "the socket file is gone");
         (void)unlink(port);
+        (void)rmdir(dir);
+        (void)rmdir(top);
+}
+
+Test(relay, many_clients_through_one_pipe, .timeout = 60)
+{
+        many_clients(1);
+}
+
+Test(relay, paths_longer_than_an_address, .timeout = 60)
+{
+        many_clients(150);
+}
+
+/* The longest path that an address has room for, the first that it has none for, names too long for either
+ * way, and what is there already. */
+Test(address, lengths)
+{
+        const size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path);
+        char dir[] = "/tmp/test-address-XXXXXX", path[400];
+
+        cr_assert_not_null(mkdtemp(dir));
+        for (size_t length = room - 2; length <= room + 1; length++) {
+                char middle[300];
+                _cleanup_close_ int fd = -EBADF, client = -EBADF;
+                struct stat st;
+
+                (void)snprintf(middle, sizeof(middle), "%s/%0*d", dir, (int)(length - sizeof(dir) - 5), 0);
+                (void)mkdir(middle, 0700);
+                (void)snprintf(path, sizeof(path), "%s/sock", middle);
+                cr_assert_eq(strlen(path), length);
+                fd = unix_bind(path, 0);
+                cr_assert_geq(fd, 0);
+                cr_assert_eq(stat(path, &st), 0);
+                cr_assert_eq(st.st_mode & 07777, 0600);
+                cr_assert_eq(unix_bind(path, 0), -EADDRINUSE);
+                cr_assert_eq(unix_connect(path, 0), -ECONNREFUSED);
+                cr_assert_eq(listen(fd, 1), 0);
+                client = unix_connect(path, SOCK_NONBLOCK);
+                cr_assert_geq(client, 0);
+                (void)unlink(path);
+                cr_assert_eq(unix_connect(path, 0), -ENOENT);
+                (void)rmdir(middle);
+        }
+        (void)snprintf(path, sizeof(path), "%s/%0*d", dir, 120, 0);
+        cr_assert_eq(unix_bind(path, 0), -ENAMETOOLONG);
         (void)rmdir(dir);
 }
