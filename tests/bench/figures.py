@@ -105,10 +105,10 @@ def draw(figures, subjects, limits, directory, name, title):
         panel.set_visible(False)
     for panel, figure in zip(panels.flat, figures):
         medians = [figure.median(s) for s in subjects]
-        bars = panel.bar(list(subjects.values()), medians, color=["#2a6f97", "#adb5bd"], width=0.55)
-        panel.bar_label(bars, [number(m) for m in medians], padding=12)
+        panel.bar(list(subjects.values()), medians, color=["#2a6f97", "#adb5bd"], width=0.55)
         for i, subject in enumerate(subjects):
             panel.plot([i] * len(figure.samples[subject]), figure.samples[subject], "o", color="#212529", markersize=4, alpha=0.7)
+            panel.annotate(number(medians[i]), (i, max(figure.samples[subject])), (0, 7), textcoords="offset points", ha="center")
         if figure.name in limits:
             panel.axhline(limits[figure.name], 0, 0.5, color="#c1121f", linestyle="--", linewidth=1.2, label="aim: at most")
             panel.legend(frameon=False, fontsize=8, loc="upper left")
