@@ -187,7 +187,7 @@ static void add_kernel_measurement(struct report *p)
         int n;
 
         verity_geometry_root_hash(&p->image.root, digest);
-        n = snprintf(text, sizeof(text), "root_digest=%s:%s", p->image.root.algorithm, digest);
+        n = snprintf(text, sizeof(text), "root_digest=%s", digest);
         hex_encode(text, (size_t)n, hex);
         if (read_file(AT_FDCWD, IMA_LOG, LOG_MAX, &log, NULL, &e) >= 0) {
                 root = strstr(log, hex) != NULL;
