@@ -89,7 +89,9 @@ struct manager {
         struct manager_options options;
         bool selinux;
         struct trust_store *trust;
-        struct store *store; /* NULL: no store disk */
+        struct store *store; /* NULL: no store disk, or it could not be opened */
+        int store_status;    /* 0, or the negative errno that opening it failed with; store_error says why */
+        struct error store_error;
         struct layer_verity_options layer_options;
         struct layers *layers;
         char *cgroup; /* the subtree that is ours, below /sys/fs/cgroup, no slash at its end */
@@ -102,6 +104,9 @@ struct manager {
 
 /* manager.c */
 void manager_say(struct manager *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Mounts and opens the store disk. What runs must be served without one too, so the reason why there is none
+ * is kept for whoever asks for an image. */
+void manager_find_store(struct manager *m);
 void group_event(struct group *g, enum event_type type, size_t container, int status);
 void group_answer(struct group *g);
 void group_fail(struct group *g, const struct error *e);

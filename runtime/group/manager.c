@@ -525,17 +525,27 @@ static int open_store(struct manager *m, struct error *e)
         if (r < 0)
                 return r;
         if (snprintf(path, sizeof(path), "%s/store", m->options.run) >= (int)sizeof(path))
-                return -ENAMETOOLONG;
+                return error_errno(e, -ENAMETOOLONG, "%s", m->options.run);
         r = store_mount(path, m->trust, m->selinux, e);
-        if (r > 0)
-                r = store_open(AT_FDCWD, path, &m->store, e);
-        return r < 0 ? error_prefix(e, r, "image store") : 0;
+        return r > 0 ? store_open(AT_FDCWD, path, &m->store, e) : r;
+}
+
+void manager_find_store(struct manager *m)
+{
+        struct error *e = &m->store_error;
+
+        (void)error_set(e, 0, "out of memory");
+        m->store_status = open_store(m, e);
+        if (m->store_status >= 0)
+                return;
+        (void)error_prefix(e, m->store_status, "the image store could not be opened");
+        manager_say(m, "%s", e->message);
 }
 
 int manager_new(sd_event *event, const struct manager_options *options, struct manager **ret, struct error *e)
 {
         _cleanup_(manager_free_ptr) struct manager *m = calloc(1, sizeof(*m));
-        struct error store_error = {"out of memory"};
+        struct error devices_error = {"out of memory"};
         struct layer_driver driver;
         char path[PATH_MAX];
         int r;
@@ -552,12 +562,10 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
         if (r < 0)
                 return r;
         cgroup_end_strays();
-        r = layer_devices_collect(&store_error);
+        r = layer_devices_collect(&devices_error);
         if (r < 0)
-                manager_say(m, "%s", store_error.message);
-        r = open_store(m, &store_error);
-        if (r < 0) /* what runs must still be served; a run is told that there is no store */
-                manager_say(m, "%s", store_error.message);
+                manager_say(m, "%s", devices_error.message);
+        manager_find_store(m);
         m->layer_options = (struct layer_verity_options){.store = m->store, .selinux = m->selinux};
         driver = layer_driver_verity(&m->layer_options);
         (void)snprintf(path, sizeof(path), "%s/layers", options->run);

@@ -17,6 +17,9 @@ static int find_image(struct container *c, struct error *e)
         _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
         int r;
 
+        if (!m->store && m->store_status < 0)
+                return error_set(e, m->store_status, "image \"%s\": %s", c->definition->image,
+                                 m->store_error.message);
         if (!m->store)
                 return error_set(e, -ENOENT, "image \"%s\": this machine has no image store",
                                  c->definition->image);

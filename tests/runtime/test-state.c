@@ -2,6 +2,7 @@
 /* A group's record: what is saved is what is loaded, and a damaged one is refused as a whole. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,34 @@ Test(state, saved_and_loaded)
         cr_assert_str_eq(text, again);
         cr_assert_eq(group_remove_state(g, &e), 0, "%s", e.message);
         cr_assert_eq(file_exists(AT_FDCWD, path), 0);
+}
+
+/* No store disk is one thing, one that was refused another: its reason is the answer to every run. */
+Test(state, why_there_is_no_store)
+{
+        _cleanup_(group_free_ptr) struct group *g = make_group();
+        struct error e = {};
+
+        cr_assert_eq(group_find_images(g, &e), -ENOENT);
+        cr_assert_str_eq(e.message, "image \"i\": this machine has no image store");
+        manager.store_status = error_set(&manager.store_error, -EKEYREJECTED, "signature refused");
+        cr_assert_eq(group_find_images(g, &e), -EKEYREJECTED);
+        cr_assert_str_eq(e.message, "image \"i\": signature refused");
+}
+
+Test(state, a_store_that_cannot_be_opened)
+{
+        _cleanup_(group_free_ptr) struct group *g = make_group();
+        struct error e = {};
+
+        manager.options.trust = "/nonexistent";
+        manager_find_store(&manager);
+        cr_assert_null(manager.store);
+        cr_assert_lt(manager.store_status, 0);
+        cr_assert_eq(group_find_images(g, &e), manager.store_status);
+        cr_assert_not_null(strstr(e.message, "image \"i\": the image store could not be opened: "), "%s",
+                           e.message);
+        cr_assert_not_null(strstr(e.message, "/nonexistent"), "%s", e.message);
 }
 
 struct damage {
