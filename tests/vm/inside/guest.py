@@ -297,7 +297,7 @@ def check_bad_images(suite, operator):
             suite.check(f"{what} does not run", facts.get("exitCode") not in (0, None), json.dumps(facts))
             operator.call("delete", f"bad-{name}")
         else:
-            suite.check(f"{what} does not run", "test/" in text or "layer" in text or "signature" in text, text)
+            suite.check(f"{what} does not run", any(word in text for word in ("test/", "layer", "signature", "could not be executed")), text)
     status, text = operator.run_group("missing", "test/missing:1")
     suite.check("an image that is not in the store is named", status != 0 and "test/missing:1" in text, text)
     suite.check("nothing is left of the groups that were refused",
@@ -397,6 +397,13 @@ def check_exit_code(suite, operator):
     suite.check("a container's exit code is kept", status == 0 and facts.get("exitCode") == 42, f"{text} {json.dumps(facts)}")
 
 
+def check_not_executed(suite, operator):
+    status, text = operator.run_group("nowhere", ATTEMPTS, ["/nosuch/program"])
+    suite.check("a program that does not exist is the answer to run",
+                status == 1 and 'container "main": program "/nosuch/program" could not be executed: No such file' in text, text)
+    suite.check("and nothing is left of its group", "nowhere" not in [g["name"] for g in groups(operator)])
+
+
 # What groups leave in the machine while they run: a file, and what their lines have.
 TRACES = [("/proc/1/mountinfo", "/run/holdfast/layers/"), ("/proc/1/mountinfo", " overlay "), ("/proc/net/dev", "hf"), ("/proc/partitions", "dm-")]
 
@@ -429,6 +436,7 @@ def run(suite):
             check_container_attempts(suite, machine, operator, port)
             check_bad_images(suite, operator)
             check_exit_code(suite, operator)
+            check_not_executed(suite, operator)
             check_separation(suite, operator)
             check_killed_groupd(suite, machine, operator, port, local)
             check_any_moment(suite, machine, operator, port)
