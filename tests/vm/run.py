@@ -7,6 +7,7 @@ hands its TAP to suite.collect(), or judges from outside with suite.check(). A f
 that ends early are failures."""
 
 import argparse
+import fcntl
 import importlib.util
 import re
 import sys
@@ -125,6 +126,13 @@ def main():
         return 0
     if unknown := [n for n in arguments.names if n not in suites()]:
         parser.error(f"no suite named {unknown[0]!r}, one of {', '.join(suites())} expected")
+    (TOP / "build/vm-tests").mkdir(parents=True, exist_ok=True)
+    lock = open(TOP / "build/vm-tests/lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another tests/vm/run.py to end", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     passed = failed = 0
     for name in arguments.names or suites():
         suite = Suite(name, TOP / "build/vm-tests" / name, arguments.records)
