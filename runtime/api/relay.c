@@ -354,6 +354,8 @@ static int relay_run(struct relay *r)
 {
         int k;
 
+        /* The other side of the pipe may go while we write: an error like any other. */
+        (void)signal(SIGPIPE, SIG_IGN);
         k = sd_event_new(&r->event);
         if (k >= 0)
                 k = mux_new(r->initiator, &callbacks, r, &r->mux);
