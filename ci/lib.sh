@@ -121,7 +121,7 @@ in_root() {
   # shellcheck disable=SC2064
   trap "kill -KILL $child 2>/dev/null; exit 143" TERM HUP
   # shellcheck disable=SC2064
-  trap "wait $child; exit 130" INT
+  trap "kill -KILL $child 2>/dev/null; echo interrupted >&2; exit 130" INT
   wait "$child" || status=$?
   trap - TERM HUP INT
   return $status
