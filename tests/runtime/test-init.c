@@ -114,7 +114,7 @@ Test(init, not_executed, .timeout = 20)
                 while (pread_full(fileno(record_file), &first, sizeof(first), 0) < 0)
                         (void)usleep(100);
                 cr_assert_eq(first.kind, EXIT_KIND_NOT_EXECUTED, "%s", cases[i].program);
-                cr_assert_eq(first.value, cases[i].error);
+                cr_assert_eq((int)first.value, cases[i].error);
                 cr_assert(exit_record_valid(&first));
                 cr_assert_eq(finish(pid, &last), cases[i].status);
                 cr_assert_eq(memcmp(&first, &last, sizeof(first)), 0);
