@@ -111,10 +111,10 @@ int main(int argc, char **argv)
                 {},
         };
         static const struct arg_option options[] = {
-                {"key", 0, ARG_STRING, &key, "FILE|URI", "Private key of purpose \"policy\""},
-                {"certificate", 0, ARG_STRING, &certificate, "FILE", "Its certificate (PEM)"},
-                {"output", 'o', ARG_STRING, &output, "FILE", "Where the PKCS#7 goes"},
-                {"json", 0, ARG_JSON, &json, "off|short|pretty", "Print JSON"},
+                {"key", 0, ARG_STRING, &key, "FILE|URI", "sign", "Private key of purpose \"policy\""},
+                {"certificate", 0, ARG_STRING, &certificate, "FILE", "sign", "Its certificate (PEM)"},
+                {"output", 'o', ARG_STRING, &output, "FILE", "sign", "Where the PKCS#7 goes"},
+                {"json", 0, ARG_JSON, &json, "off|short|pretty", NULL, "Print JSON"},
                 {},
         };
         static const struct arg_program program = {

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
                 {},
         };
         static const struct arg_option options[] = {
-                {"json", 0, ARG_JSON, &json, "off|short|pretty", "Print JSON"},
+                {"json", 0, ARG_JSON, &json, "off|short|pretty", NULL, "Print JSON"},
                 {},
         };
         static const struct arg_program program = {

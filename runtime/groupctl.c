@@ -387,16 +387,17 @@ int main(int argc, char **argv)
                  verb_broker},
                 {}};
         static const struct arg_option options[] = {
-                {"machine", 'M', ARG_STRING, &machine, "SOCKET",
+                {"machine", 'M', ARG_STRING, &machine, "SOCKET", NULL,
                  "groupd's socket, or a broker's (" GROUPS_SOCKET ")"},
-                {"container", 'c', ARG_STRING, &container, "NAME", "logs: of this container, not the first"},
-                {"follow", 'f', ARG_FLAG, &follow, NULL, "logs: go on until the group ends"},
-                {"timeout", 't', ARG_UNSIGNED, &stop_timeout, "SECONDS",
-                 "stop, delete: kill after so long (10)"},
-                {"port", 0, ARG_STRING, &port, "NAME|SOCKET",
-                 "bridge: name of the port; broker: the emulator's socket"},
-                {"listen", 0, ARG_STRING, &listen_path, "SOCKET", "broker: where clients connect"},
-                {"json", 0, ARG_JSON, &json_mode, "MODE", "off, short or pretty"},
+                {"container", 'c', ARG_STRING, &container, "NAME", "logs",
+                 "of this container, not the first"},
+                {"follow", 'f', ARG_FLAG, &follow, NULL, "logs", "go on until the group ends"},
+                {"timeout", 't', ARG_UNSIGNED, &stop_timeout, "SECONDS", "stop delete",
+                 "kill after so long (10)"},
+                {"port", 0, ARG_STRING, &port, "NAME|SOCKET", "bridge broker",
+                 "name of the port; broker: the emulator's socket"},
+                {"listen", 0, ARG_STRING, &listen_path, "SOCKET", "broker", "where clients connect"},
+                {"json", 0, ARG_JSON, &json_mode, "off|short|pretty", NULL, "print JSON"},
                 {}};
         static const struct arg_program program = {"groupctl", "Runs container groups on a machine.", verbs,
                                                    options};

@@ -83,8 +83,9 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
         static const struct arg_verb verbs[] = {{"", "", 0, 0, "Serve", run}, {}};
-        static const struct arg_option options[] = {
-                {"socket", 0, ARG_STRING, &socket_path, "PATH", "Listen here instead of " GROUPS_SOCKET}, {}};
+        static const struct arg_option options[] = {{"socket", 0, ARG_STRING, &socket_path, "PATH", NULL,
+                                                     "Listen here instead of " GROUPS_SOCKET},
+                                                    {}};
         static const struct arg_program program = {"groupd", "Runs container groups from signed layers.",
                                                    verbs, options};
 

@@ -147,8 +147,8 @@ int main(int argc, char **argv)
                 {},
         };
         static const struct arg_option options[] = {
-                {"policy", 'p', ARG_STRING, &binary, "FILE", "a binary policy in place of DIRECTORY"},
-                {"json", 0, ARG_JSON, &json, "MODE", "off, short or pretty"},
+                {"policy", 'p', ARG_STRING, &binary, "FILE", NULL, "a binary policy in place of DIRECTORY"},
+                {"json", 0, ARG_JSON, &json, "off|short|pretty", NULL, "print JSON"},
                 {},
         };
         static const struct arg_program program = {.name = "selinux-policy",

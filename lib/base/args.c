@@ -9,30 +9,71 @@
 
 #include "base/log.h"
 
-static void print_help(const struct arg_program *p)
+#define MAX_OPTIONS 128
+
+/* The line so far: options may stand before the verb that decides whether they are right. */
+struct line {
+        char **operands;
+        int n_operands;
+        const struct arg_option *used[MAX_OPTIONS];
+        size_t n_used;
+        bool help;
+};
+
+static bool has_verbs(const struct arg_program *p)
 {
-        bool verbs = p->verbs[0].name[0] != '\0';
+        return p->verbs[0].name[0] != '\0';
+}
 
-        printf("Usage: %s [OPTION…]%s%s\n\n%s\n", p->name, verbs ? " VERB " : " ",
-               verbs ? "OPERAND…" : p->verbs[0].operands, p->summary);
-        if (verbs)
-                printf("\nVerbs:\n");
-        for (const struct arg_verb *v = p->verbs; verbs && v->name; v++) {
-                int width = printf("  %s %s", v->name, v->operands);
+static bool belongs_to(const struct arg_option *o, const char *verb)
+{
+        size_t n = strlen(verb);
 
-                printf("%*s%s\n", width < 38 ? 38 - width : 1, "", v->help);
+        if (!o->verbs || n == 0)
+                return true;
+        for (const char *p = o->verbs; *p; p += strspn(p, " ")) {
+                size_t word = strcspn(p, " ");
+
+                if (word == n && strncmp(p, verb, n) == 0)
+                        return true;
+                p += word;
         }
+        return false;
+}
+
+static void print_options(const struct arg_program *p, const char *verb)
+{
         printf("\nOptions:\n");
         for (const struct arg_option *o = p->options; o->name; o++) {
-                int width =
-                        o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("      --%s", o->name);
+                int width;
 
+                if (!belongs_to(o, verb))
+                        continue;
+                width = o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("      --%s", o->name);
                 if (o->metavar)
                         width += printf("=%s", o->metavar);
                 printf("%*s%s\n", width < 38 ? 38 - width : 1, "", o->help);
         }
         printf("  -h, --help                          Show this help\n"
                "      --version                       Show the version\n");
+}
+
+static void print_verb_help(const struct arg_program *p, const struct arg_verb *v)
+{
+        printf("Usage: %s %s%s[OPTION…] %s\n\n%s\n", p->name, v->name, v->name[0] != '\0' ? " " : "",
+               v->operands, v->name[0] != '\0' ? v->help : p->summary);
+        print_options(p, v->name);
+}
+
+static void print_help(const struct arg_program *p)
+{
+        printf("Usage: %s VERB [OPTION…] OPERAND…\n\n%s\n\nVerbs:\n", p->name, p->summary);
+        for (const struct arg_verb *v = p->verbs; v->name; v++) {
+                int width = printf("  %s %s", v->name, v->operands);
+
+                printf("%*s%s\n", width < 38 ? 38 - width : 1, "", v->help);
+        }
+        printf("\n%s VERB --help shows the options of a verb.\n", p->name);
 }
 
 static int parse_json_mode(const char *value, enum json_mode *ret)
@@ -110,15 +151,15 @@ static const struct arg_option *find_option(const struct arg_program *p, const c
         return NULL;
 }
 
-/* Consumes the option at argv[*i] and its value. 0, or 1 when --help or --version was served. */
-static int take_option(const struct arg_program *p, int argc, char **argv, int *i)
+/* Consumes the option at argv[*i] and its value. 1 when --version was served. */
+static int take_option(const struct arg_program *p, struct line *line, int argc, char **argv, int *i)
 {
         const struct arg_option *o;
         const char *value;
 
         if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "-h") == 0) {
-                print_help(p);
-                return 1;
+                line->help = true;
+                return 0;
         }
         if (strcmp(argv[*i], "--version") == 0) {
                 printf("%s (Holdfast) %s\n", p->name, HOLDFAST_VERSION);
@@ -134,6 +175,9 @@ static int take_option(const struct arg_program *p, int argc, char **argv, int *
                         return log_error(-EINVAL, "--%s: a value expected, found none", o->name);
                 value = argv[++*i];
         }
+        if (line->n_used >= MAX_OPTIONS)
+                return log_error(-E2BIG, "--%s: at most %d options expected", o->name, MAX_OPTIONS);
+        line->used[line->n_used++] = o;
         return store(o, value);
 }
 
@@ -145,35 +189,54 @@ static const struct arg_verb *find_verb(const struct arg_program *p, const char 
         return NULL;
 }
 
-static int run_verb(const struct arg_program *p, int n, char **operands)
+static int run_verb(const struct arg_program *p, const struct arg_verb *verb, const struct line *line, int n,
+                    char **operands)
 {
-        const struct arg_verb *verb = p->verbs;
-
-        if (verb->name[0] != '\0') {
-                if (n == 0) {
-                        log_error(0, "a verb expected, found none, see --help");
-                        return EXIT_COULD_NOT_TRY;
-                }
-                verb = find_verb(p, operands[0]);
-                if (!verb) {
-                        log_error(0, "%s: no such verb, see --help", operands[0]);
-                        return EXIT_COULD_NOT_TRY;
-                }
-                operands++;
-                n--;
+        if (line->help) {
+                print_verb_help(p, verb);
+                return EXIT_SUCCESS;
         }
+        for (size_t i = 0; i < line->n_used; i++)
+                if (!belongs_to(line->used[i], verb->name)) {
+                        log_error(0, "--%s: an option of \"%s\" expected, see %s %s --help",
+                                  line->used[i]->name, verb->name, p->name, verb->name);
+                        return EXIT_COULD_NOT_TRY;
+                }
         if (n < verb->min || (verb->max >= 0 && n > verb->max)) {
-                log_error(0, "usage: %s %s %s", p->name, verb->name, verb->operands);
+                log_error(0, "usage: %s %s%s%s", p->name, verb->name, verb->name[0] != '\0' ? " " : "",
+                          verb->operands);
                 return EXIT_COULD_NOT_TRY;
         }
         return verb->run(n, operands);
 }
 
+static int run_line(const struct arg_program *p, const struct line *line)
+{
+        const struct arg_verb *verb;
+
+        if (!has_verbs(p))
+                return run_verb(p, p->verbs, line, line->n_operands, line->operands);
+        if (line->n_operands == 0 && line->help) {
+                print_help(p);
+                return EXIT_SUCCESS;
+        }
+        if (line->n_operands == 0) {
+                log_error(0, "a verb expected, found none, see --help");
+                return EXIT_COULD_NOT_TRY;
+        }
+        verb = find_verb(p, line->operands[0]);
+        if (!verb) {
+                log_error(0, "%s: no such verb, see --help", line->operands[0]);
+                return EXIT_COULD_NOT_TRY;
+        }
+        return run_verb(p, verb, line, line->n_operands - 1, line->operands + 1);
+}
+
 int args_run(const struct arg_program *program, int argc, char **argv)
 {
         _cleanup_free_ char **operands = calloc((size_t)argc + 1, sizeof(char *));
+        struct line line = {.operands = operands};
         bool options = true;
-        int n = 0;
 
         if (!operands)
                 return EXIT_COULD_NOT_TRY;
@@ -185,12 +248,12 @@ int args_run(const struct arg_program *program, int argc, char **argv)
                         continue;
                 }
                 if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
-                        operands[n++] = argv[i];
+                        operands[line.n_operands++] = argv[i];
                         continue;
                 }
-                r = take_option(program, argc, argv, &i);
+                r = take_option(program, &line, argc, argv, &i);
                 if (r != 0)
                         return r > 0 ? EXIT_SUCCESS : EXIT_COULD_NOT_TRY;
         }
-        return run_verb(program, n, operands);
+        return run_line(program, &line);
 }

@@ -26,7 +26,8 @@ struct arg_option {
         char letter;      /* short form, or 0 */
         enum arg_type type;
         void *target;
-        const char *metavar; /* NULL for flags */
+        const char *metavar; /* NULL for flags; "A|B|C" where these are the only values */
+        const char *verbs;   /* those that take it, separated by spaces; NULL: all */
         const char *help;
 };
 
@@ -46,6 +47,7 @@ struct arg_program {
         const struct arg_option *options; /* ends with a NULL name */
 };
 
-/* Parses, runs the verb and returns its exit status. Wrong usage prints one line that names the argument and
- * returns 2; --help and --version print to standard output and return 0. */
+/* Parses, runs the verb and returns its exit status. An option of another verb is wrong usage. Wrong usage
+ * prints one line that names the argument and returns 2; --help and --version print to standard output and
+ * return 0. */
 int args_run(const struct arg_program *program, int argc, char **argv);

@@ -264,11 +264,12 @@ static int run_args(int argc, const char *const *argv)
 {
         static const struct arg_verb verbs[] = {{"do", "A [B]", 1, 2, "does it", note}, {}};
         static const struct arg_option arguments[] = {
-                {"flag", 'f', ARG_FLAG, &seen.flag, NULL, "a flag"},
-                {"text", 't', ARG_STRING, &seen.text, "TEXT", "a text"},
-                {"number", 0, ARG_UNSIGNED, &seen.number, "N", "a number"},
-                {"item", 0, ARG_LIST, &seen.list, "ITEM", "an item"},
-                {"json", 0, ARG_JSON, &seen.json, "MODE", "a mode"},
+                {"flag", 'f', ARG_FLAG, &seen.flag, NULL, NULL, "a flag"},
+                {"text", 't', ARG_STRING, &seen.text, "TEXT", "do", "a text"},
+                {"number", 0, ARG_UNSIGNED, &seen.number, "N", "do other", "a number"},
+                {"item", 0, ARG_LIST, &seen.list, "ITEM", "other do", "an item"},
+                {"alien", 0, ARG_STRING, &seen.text, "TEXT", "other do-not", "of other verbs"},
+                {"json", 0, ARG_JSON, &seen.json, "MODE", NULL, "a mode"},
                 {},
         };
         static const struct arg_program program = {"prog", "a program", verbs, arguments};
@@ -313,6 +314,8 @@ Test(args, wrong_usage_is_2_and_named)
         cr_expect_eq(RUN("do", "a", "--number=-1"), 2, "not a number");
         cr_expect_eq(RUN("do", "a", "--number=99999999999999999999"), 2, "too large");
         cr_expect_eq(RUN("do", "a", "--json=yes"), 2, "no such mode");
+        cr_expect_eq(RUN("do", "a", "--alien=1"), 2, "an option of another verb");
+        cr_expect_eq(RUN("--alien=1", "do", "a"), 2, "the same before the verb");
 }
 
 Test(args, help_and_version)
@@ -320,4 +323,5 @@ Test(args, help_and_version)
         cr_redirect_stdout();
         cr_expect_eq(RUN("--help"), 0);
         cr_expect_eq(RUN("do", "--version"), 0);
+        cr_expect_eq(RUN("do", "--help"), 0);
 }
