@@ -169,18 +169,26 @@ size_t layers_closing(struct layers *l)
         return kept;
 }
 
-int layers_release(struct layers *l, const char *digest, struct error *e)
+static int find_used(const struct layers *l, const char *digest, struct layer **ret, struct error *e)
 {
-        struct layer *found;
         const char *hex = NULL;
         int r;
 
         r = parse_digest(digest, &hex, e);
         if (r < 0)
                 return r;
-        found = find(l, hex);
-        if (!found)
-                return error_set(e, -ENOENT, "layer %s is not in use", digest);
+        *ret = find(l, hex);
+        return *ret ? 0 : error_set(e, -ENOENT, "layer %s is not in use", digest);
+}
+
+int layers_release(struct layers *l, const char *digest, struct error *e)
+{
+        struct layer *found = NULL;
+        int r;
+
+        r = find_used(l, digest, &found, e);
+        if (r < 0)
+                return r;
         if (--found->users > 0)
                 return 0;
         note_closing(l, found->path);
@@ -216,16 +224,12 @@ int layers_collect(struct layers *l, struct error *e)
 
 int layers_path(const struct layers *l, const char *digest, const char **ret_path, struct error *e)
 {
-        const struct layer *found;
-        const char *hex = NULL;
+        struct layer *found = NULL;
         int r;
 
-        r = parse_digest(digest, &hex, e);
+        r = find_used(l, digest, &found, e);
         if (r < 0)
                 return r;
-        found = find(l, hex);
-        if (!found)
-                return error_set(e, -ENOENT, "layer %s is not in use", digest);
         *ret_path = found->path;
         return 0;
 }
