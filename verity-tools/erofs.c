@@ -6,9 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "internal.h"
@@ -61,19 +58,6 @@ static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t n)
         return crc;
 }
 
-/* The size of a file or of a block device. */
-static int size_of(int fd, uint64_t *ret)
-{
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (S_ISBLK(st.st_mode))
-                return ioctl(fd, BLKGETSIZE64, ret) < 0 ? -errno : 0;
-        *ret = (uint64_t)st.st_size;
-        return 0;
-}
-
 static int check_features(const struct super *s, struct error *e)
 {
         uint32_t compat = le32toh(s->feature_compat), incompat = le32toh(s->feature_incompat);
@@ -104,7 +88,7 @@ int erofs_check(int fd, struct erofs_info *ret, struct error *e)
         struct super s;
         int r;
 
-        r = size_of(fd, &size);
+        r = file_size(fd, &size);
         if (r >= 0 && size < sizeof(block))
                 return error_set(e, -EBADMSG, "EROFS: at least one block expected, found %" PRIu64 " bytes",
                                  size);

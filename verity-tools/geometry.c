@@ -37,7 +37,8 @@ uint64_t verity_data_size(const struct verity_geometry *g)
 
 uint64_t verity_tree_offset(const struct verity_geometry *g)
 {
-        return round_up(g->hash_offset + VERITY_SUPERBLOCK_SIZE, g->hash_block_size);
+        return g->no_superblock ? g->hash_offset
+                                : round_up(g->hash_offset + VERITY_SUPERBLOCK_SIZE, g->hash_block_size);
 }
 
 void verity_layout_of(const struct verity_geometry *g, struct verity_layout *ret)
@@ -71,6 +72,7 @@ uint64_t verity_tree_size(const struct verity_geometry *g)
 int verity_geometry_check(const struct verity_geometry *g, struct error *e)
 {
         size_t digest = verity_digest_size(g->algorithm);
+        uint32_t alignment;
 
         if (digest == 0)
                 return error_set(e, -EINVAL,
@@ -87,9 +89,10 @@ int verity_geometry_check(const struct verity_geometry *g, struct error *e)
         if (g->data_blocks == 0 || g->data_blocks >= SIZE_LIMIT / 4096)
                 return error_set(e, -EINVAL, "data blocks: 1 to 2^50 - 1 expected, found %" PRIu64,
                                  g->data_blocks);
-        if (g->hash_offset % g->hash_block_size != 0 || g->hash_offset >= SIZE_LIMIT)
+        alignment = g->no_superblock ? g->hash_block_size : VERITY_SUPERBLOCK_SIZE;
+        if (g->hash_offset % alignment != 0 || g->hash_offset >= SIZE_LIMIT)
                 return error_set(e, -EINVAL,
-                                 "hash offset: a multiple of the hash block size expected, found %" PRIu64,
+                                 "hash offset: a multiple of %" PRIu32 " expected, found %" PRIu64, alignment,
                                  g->hash_offset);
         if (g->salt_size > VERITY_SALT_MAX)
                 return error_set(e, -EINVAL, "salt: at most %d bytes expected, found %zu", VERITY_SALT_MAX,
@@ -112,6 +115,17 @@ static int decode(const char *name, const char *field, const char *hex, size_t m
                                  field, max, hex);
         *ret_size = n / 2;
         return 0;
+}
+
+int verity_geometry_set_root_hash(struct verity_geometry *g, const char *hex, struct error *e)
+{
+        return decode("verity", "root_hash", hex, VERITY_DIGEST_MAX, g->root_hash, &g->root_hash_size, e);
+}
+
+int verity_geometry_set_salt(struct verity_geometry *g, const char *hex, struct error *e)
+{
+        return decode("verity", "salt", strcmp(hex, "-") == 0 ? "" : hex, VERITY_SALT_MAX, g->salt,
+                      &g->salt_size, e);
 }
 
 static int set_algorithm(struct verity_geometry *g, const char *name, const char *algorithm, struct error *e)
@@ -162,7 +176,7 @@ int verity_geometry_profile(uint64_t data_size, uint64_t hash_offset, const char
         if (r < 0)
                 return r;
         if (root_hash) {
-                r = decode("verity profile", "root_hash", root_hash, 32, g.root_hash, &g.root_hash_size, e);
+                r = verity_geometry_set_root_hash(&g, root_hash, e);
                 if (r < 0)
                         return r;
         }

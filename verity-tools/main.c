@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "program.h"
 
-struct verity_options options;
+struct verity_options options = {.image = {.hash_offset = IMAGE_FILE_NO_OFFSET}};
 
 int fail(int r, const struct error *e)
 {
@@ -47,13 +47,28 @@ static const struct arg_verb verbs[] = {
 static const struct arg_option arguments[] = {
         {"output", 'o', ARG_STRING, &options.output, "FILE", "build image sign",
          "what is written; replaced if it is there"},
-        {"hash-file", 0, ARG_STRING, &options.hash_file, "FILE", "build sign verify inspect open",
+        {"hash-file", 0, ARG_STRING, &options.image.hash_file, "FILE", "build sign verify inspect open",
          "superblock and tree in a file of their own"},
+        {"hash-offset", 0, ARG_UNSIGNED, &options.image.hash_offset, "BYTES", "sign verify inspect open",
+         "where superblock and tree begin; default: behind the EROFS, or 0 in --hash-file"},
+        {"no-superblock", 0, ARG_FLAG, &options.image.no_superblock, NULL, "sign verify inspect open",
+         "the tree has none: the options below describe it"},
+        {"hash", 0, ARG_STRING, &options.image.algorithm, "sha256|sha384|sha512", "sign verify inspect open",
+         "hash algorithm (default sha256)"},
+        {"salt", 0, ARG_STRING, &options.image.salt, "HEX", "sign verify inspect open",
+         "salt, - for none (default 32 zero bytes)"},
+        {"data-block-size", 0, ARG_UNSIGNED, &options.image.data_block_size, "512|1024|2048|4096",
+         "sign verify inspect open", "bytes in a block of data (default 4096)"},
+        {"hash-block-size", 0, ARG_UNSIGNED, &options.image.hash_block_size, "512|1024|2048|4096",
+         "sign verify inspect open", "bytes in a block of the tree (default 4096)"},
+        {"data-blocks", 0, ARG_UNSIGNED, &options.image.data_blocks, "N", "sign verify inspect open",
+         "blocks of data (default: all)"},
         {"file-contexts", 0, ARG_STRING, &options.file_contexts, "FILE", "build",
          "SELinux labels for a tree"},
         {"allow-setuid", 0, ARG_FLAG, &options.allow_setuid, NULL, "build image",
          "let setuid files and file capabilities in"},
-        {"root-hash", 0, ARG_STRING, &options.root_hash, "HEX", "sign verify open", "the root hash expected"},
+        {"root-hash", 0, ARG_STRING, &options.image.root_hash, "HEX", "sign verify open",
+         "the root hash expected"},
         {"signature", 0, ARG_STRING, &options.signature, "FILE", "verify open",
          "DER (verify: or signature partition)"},
         {"trust", 0, ARG_STRING, &options.trust, "DIR", "verify", "directory of trusted <purpose>.pem"},

@@ -6,12 +6,14 @@
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "image-file.h"
 
 struct verity_options {
         enum json_mode json;
         const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
                 *algorithm;
-        const char *output, *hash_file, *file_contexts, *root_hash, *signature, *trust, *format;
+        const char *output, *file_contexts, *signature, *trust, *format;
+        struct image_file_options image;
         bool allow_setuid, deferred;
 };
 
@@ -22,6 +24,12 @@ int fail(int r, const struct error *e);
 
 /* A verity_progress_t that draws on a struct progress. */
 void show_progress(void *userdata, uint64_t done, uint64_t total);
+
+/* What --purpose says, layer by default. TRUST_PURPOSES, with the message set, if that is none. */
+enum trust_purpose purpose_option(struct error *e);
+
+/* Opens the image that the options describe and reads every block, with a progress line. */
+int open_verified_image(const char *path, struct image_file *ret, struct error *e);
 
 int verb_build(int argc, char **argv);
 int verb_image(int argc, char **argv);

@@ -30,12 +30,12 @@ static int check_outputs(const char *source, struct error *e)
         int r;
 
         r = check_output(options.output, inputs, ELEMENTSOF(inputs), e);
-        if (r < 0 || !options.hash_file)
+        if (r < 0 || !options.image.hash_file)
                 return r;
-        if (strcmp(options.output, options.hash_file) == 0)
+        if (strcmp(options.output, options.image.hash_file) == 0)
                 return error_set(e, -EINVAL,
                                  "--hash-file: another file than --output expected, found the same");
-        return check_output(options.hash_file, inputs, ELEMENTSOF(inputs), e);
+        return check_output(options.image.hash_file, inputs, ELEMENTSOF(inputs), e);
 }
 
 int verb_build(int argc, char **argv)
@@ -43,7 +43,7 @@ int verb_build(int argc, char **argv)
         struct progress progress;
         struct build_options o = {
                 .file_contexts = options.file_contexts,
-                .hash_output = options.hash_file,
+                .hash_output = options.image.hash_file,
                 .allow_setuid = options.allow_setuid,
                 .progress = show_progress,
                 .userdata = &progress,

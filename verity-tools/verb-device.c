@@ -6,51 +6,31 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "build.h"
 #include "program.h"
 
-static int open_files(const char *path, struct verity_geometry *g, int *ret_data, int *ret_hash,
-                      char data[static 32], char hash[static 32], struct error *e)
-{
-        _cleanup_close_ int data_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), hash_fd = -EBADF;
-        int r;
-
-        if (data_fd < 0)
-                return error_errno(e, -errno, "%s", path);
-        if (options.hash_file) {
-                hash_fd = open(options.hash_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-                if (hash_fd < 0)
-                        return error_errno(e, -errno, "%s", options.hash_file);
-        }
-        r = build_read_geometry(data_fd, hash_fd >= 0 ? hash_fd : data_fd, options.root_hash, g, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", path);
-        r = loop_attach(data_fd, 0, 0, ret_data, data, e);
-        if (r < 0 || hash_fd < 0)
-                return r;
-        return loop_attach(hash_fd, 0, 0, ret_hash, hash, e);
-}
-
+/* Loop devices over the files: the kernel's devices are made of devices. They go with their last user. */
 static int open_image(const char *path, const char *name, struct error *e)
 {
+        _cleanup_(image_file_done) struct image_file i = IMAGE_FILE_NONE;
         _cleanup_close_ int data_loop = -EBADF, hash_loop = -EBADF;
         _cleanup_free_ char *signature = NULL;
         char data[32], hash[32];
-        struct verity_geometry g = {};
         size_t size = 0;
-        int r;
+        int r = 0;
 
-        if (!options.root_hash)
+        if (!options.image.root_hash)
                 return error_set(e, -EINVAL, "--root-hash=HEX expected, found none");
-        if (options.signature) {
+        if (options.signature)
                 r = read_file(AT_FDCWD, options.signature, TRUST_SIGNATURE_MAX, &signature, &size, e);
-                if (r < 0)
-                        return r;
-        }
-        r = open_files(path, &g, &data_loop, &hash_loop, data, hash, e);
+        if (r >= 0)
+                r = image_file_open(path, &options.image, &i, e);
+        if (r >= 0)
+                r = loop_attach(i.data_fd, 0, 0, &data_loop, data, e);
+        if (r >= 0 && !i.same_file)
+                r = loop_attach(i.hash_fd, 0, 0, &hash_loop, hash, e);
         if (r < 0)
                 return r;
-        return verity_open_device(name, data, hash_loop >= 0 ? hash : data, &g, signature, size,
+        return verity_open_device(name, data, i.same_file ? data : hash, &i.geometry, signature, size,
                                   VERITY_CORRUPTION_ERROR, e);
 }
 

@@ -28,6 +28,7 @@ struct verity_geometry {
         uint64_t data_blocks;
         uint64_t hash_offset; /* of the superblock on the hash device; the tree begins at the next hash block
                                */
+        bool no_superblock;   /* the tree itself begins at hash_offset */
         uint8_t salt[VERITY_SALT_MAX];
         size_t salt_size;
         uint8_t root_hash[VERITY_DIGEST_MAX];
@@ -38,6 +39,10 @@ struct verity_geometry {
  * while unknown. -EINVAL if data_size is 0 or not whole blocks. */
 int verity_geometry_profile(uint64_t data_size, uint64_t hash_offset, const char *root_hash,
                             struct verity_geometry *ret, struct error *e);
+
+/* From hex digits of either case; "-" is no salt. -EINVAL if they are too many, or no digits. */
+int verity_geometry_set_root_hash(struct verity_geometry *g, const char *hex, struct error *e);
+int verity_geometry_set_salt(struct verity_geometry *g, const char *hex, struct error *e);
 
 /* Every field in its range, and the sizes that follow from them without overflow. */
 int verity_geometry_check(const struct verity_geometry *g, struct error *e);

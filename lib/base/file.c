@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -211,6 +213,18 @@ int pread_full(int fd, void *buf, size_t n, uint64_t offset)
 int pwrite_full(int fd, const void *buf, size_t n, uint64_t offset)
 {
         return transfer(fd, (char *)buf, n, offset, true, true);
+}
+
+int file_size(int fd, uint64_t *ret)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISBLK(st.st_mode))
+                return ioctl(fd, BLKGETSIZE64, ret) < 0 ? -errno : 0;
+        *ret = (uint64_t)st.st_size;
+        return 0;
 }
 
 int make_directories(const char *path, mode_t mode, struct error *e)

@@ -39,5 +39,8 @@ int write_full(int fd, const void *buf, size_t n);
 int pread_full(int fd, void *buf, size_t n, uint64_t offset);
 int pwrite_full(int fd, const void *buf, size_t n, uint64_t offset);
 
+/* The size in bytes of a file or of a block device. */
+int file_size(int fd, uint64_t *ret);
+
 /* Creates the directory and its missing parents with the mode given. Existing ones are left as they are. */
 int make_directories(const char *path, mode_t mode, struct error *e);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An image as it lies in files, with a tree of any geometry that `veritysetup format` writes.
+ *
+ * For tools that are told the root hash: a wrong parameter gives another root hash, so what the superblock
+ * says may be taken from the image itself. What runs in the machine takes parameters from signed data. */
+#pragma once
+
+#include "verity-tools/verity.h"
+
+#define IMAGE_FILE_NO_OFFSET UINT64_MAX
+
+/* Where the tree is and what made it. A field that is not given is NULL, 0 or IMAGE_FILE_NO_OFFSET. */
+struct image_file_options {
+        const char *hash_file; /* superblock and tree; NULL: behind the data */
+        uint64_t hash_offset;  /* of the superblock (of the tree, if there is none), in bytes; not given: 0 in
+                                  a file of its own, else where the EROFS ends */
+        const char *root_hash; /* hex digits */
+        /* Without a superblock the rest decides. Not given: the profile's, and all of the data. */
+        bool no_superblock;
+        const char *algorithm, *salt; /* salt: hex digits, "-" for none */
+        uint64_t data_block_size, hash_block_size, data_blocks;
+};
+
+struct image_file {
+        int data_fd, hash_fd;            /* both owned; two descriptors of one file, or of two */
+        bool same_file;                  /* the tree is behind the data */
+        uint64_t data_size;              /* of the file or device, tree included */
+        struct verity_geometry geometry; /* no root hash, if none was given */
+        uint8_t uuid[16];                /* of the superblock, or zero */
+};
+
+#define IMAGE_FILE_NONE ((struct image_file){.data_fd = -EBADF, .hash_fd = -EBADF})
+
+/* Opens data and tree and learns the geometry. The content is not read. -EBADMSG: there is no superblock
+ * where one is expected, or a field is out of range. -EINVAL: options that do not fit together. */
+int image_file_open(const char *path, const struct image_file_options *o, struct image_file *ret,
+                    struct error *e);
+void image_file_done(struct image_file *i);
+
+/* The geometry that the options give for data of this size, before anything is there: for making a tree. */
+int image_file_geometry(const struct image_file_options *o, uint64_t data_size, struct verity_geometry *ret,
+                        struct error *e);

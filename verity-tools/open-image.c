@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the verbs share that work on one image. */
+#include <errno.h>
+
+#include "program.h"
+
+enum trust_purpose purpose_option(struct error *e)
+{
+        enum trust_purpose p = trust_purpose_from_string(options.purpose ?: "layer");
+
+        if (p == TRUST_PURPOSES)
+                (void)error_set(e, -EINVAL, "--purpose: %s expected, found \"%s\"", TRUST_PURPOSE_NAMES,
+                                options.purpose);
+        return p;
+}
+
+int open_verified_image(const char *path, struct image_file *ret, struct error *e)
+{
+        struct image_file i = {};
+        struct progress progress;
+        int r;
+
+        if (!options.image.root_hash)
+                return error_set(e, -EINVAL, "--root-hash=HEX expected, found none");
+        r = image_file_open(path, &options.image, &i, e);
+        if (r < 0)
+                return r;
+        progress_start(&progress, "verifying", 0);
+        r = verity_tree_verify(i.data_fd, i.hash_fd, &i.geometry, show_progress, &progress, e);
+        progress_end(&progress);
+        if (r < 0) {
+                image_file_done(&i);
+                return error_prefix(e, r, "%s", path);
+        }
+        *ret = i;
+        return 0;
+}
