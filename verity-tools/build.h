@@ -1,29 +1,80 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Making images: from a directory or a tar to EROFS with a verity tree, and from an OCI image to signed
- * layers. Needs mkfs.erofs. Outputs appear whole or not at all. */
+/* Making images: from directories and tars to EROFS with a verity tree, and from an OCI image to signed
+ * layers. FORMAT.md says what the bytes are. Outputs appear whole or not at all. */
 #pragma once
 
 #include "verity-tools/verity.h"
 
-/* What one tar may hold; more is -E2BIG. */
+/* What one image may hold; more is -E2BIG. */
 #define BUILD_ENTRIES_MAX 4000000u
-#define BUILD_DATA_MAX (UINT64_C(64) << 30)
+#define BUILD_DATA_MAX (UINT64_C(64) << 30)   /* bytes of files */
 #define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
+#define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
+#define BUILD_DEPTH_MAX 1024u                 /* directories above an entry */
+#define BUILD_XATTRS_MAX (UINT64_C(16) << 20) /* bytes of extended attributes, each different set once */
+#define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
 
 struct build_options {
         const char *file_contexts; /* SELinux labels for a tree, or NULL */
         const char *hash_output; /* superblock and tree go to this file instead of behind the data, or NULL */
         bool allow_setuid;       /* files with setuid, setgid or capabilities are let in */
-        verity_progress_t progress; /* may be NULL */
+        unsigned threads;        /* 0: one a processor */
+        verity_progress_t progress; /* bytes of the input read; total 0 for a tree. May be NULL */
         void *userdata;
 };
 
 /* Builds `output` from the directory or tar (plain, gzip, zstd, xz, bzip2) `source`. Whiteouts of a tar
- * (.wh.NAME, .wh..wh..opq) become overlayfs's. All times are 0, so the same input gives the same bytes.
- * -EBADMSG: a file is setuid, setgid or has capabilities. -EBADMSG: not a tar, or one that tries to leave its
- * root. */
+ * (.wh.NAME, .wh..wh..opq) become overlayfs's. A tar's times are kept, a tree's are 0; so the same input
+ * gives the same bytes. -EBADMSG: a file is setuid, setgid or has capabilities; not a tar, or one that tries
+ * to leave its root. */
 int build_image(const char *source, const char *output, const struct build_options *o,
                 struct verity_geometry *ret, struct error *e);
+
+/* --- one image from several sources, at any place of a file --- */
+
+struct builder;
+
+struct builder_options {
+        int fd; /* of the image, open for reading and writing; borrowed. What lies behind `offset` is lost */
+        uint64_t offset;           /* of the image in it, a multiple of 4096 */
+        const char *file_contexts; /* SELinux labels for trees, or NULL */
+        bool allow_setuid;
+        bool merge; /* a later source hides what an earlier one has, as overlayfs would, and whiteouts take
+                       away; otherwise they are kept in overlayfs's form */
+        unsigned threads;           /* 1: all in the caller's; 0: one a processor */
+        verity_progress_t progress; /* bytes read of the source at hand, and their number or 0. May be NULL */
+        void *userdata;
+};
+
+/* A tar as it lies in a file: plain, gzip, zstd, xz or bzip2. Read from the descriptor's position to the end,
+ * also behind the end of the archive. */
+struct build_tar {
+        int fd;
+        const char *name; /* for messages */
+        /* Sees every byte of the file once and in order, to digest it; may be NULL. */
+        int (*tap)(void *userdata, const void *data, size_t size, struct error *e);
+        void *userdata;
+};
+
+int builder_new(const struct builder_options *o, struct builder **ret, struct error *e);
+
+/* Adds a source above those before it: errors as build_image(). After an error the builder can only be freed.
+ */
+int builder_add_tar(struct builder *b, const struct build_tar *tar, struct error *e);
+int builder_add_tree(struct builder *b, const char *path, struct error *e);
+
+/* Writes what is left of the EROFS image and tells its size in bytes: it needs no superblock of verity yet.
+ */
+int builder_end_data(struct builder *b, uint64_t *ret_size, struct error *e);
+
+/* After builder_end_data(): superblock and tree of verity at hash_offset of hash_fd, which may be the
+ * image's; for -1 they go right behind the image. Nothing is synced to the disk. ret->hash_offset is 0, or
+ * the image's size where it is right behind. */
+int builder_finish(struct builder *b, int hash_fd, uint64_t hash_offset, struct verity_geometry *ret,
+                   struct error *e);
+
+struct builder *builder_free(struct builder *b);
+DEFINE_CLEANUP(struct builder *, builder_free)
 
 /* The geometry of an image that build_image() made, read from the image itself: for the signer, and for a
  * verifier who has the root hash (hex digits; NULL for none) from elsewhere. Checks EROFS and superblock, not
