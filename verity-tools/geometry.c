@@ -45,7 +45,8 @@ void verity_layout_of(const struct verity_geometry *g, struct verity_layout *ret
 {
         uint64_t per_block, n = g->data_blocks, offset = verity_tree_offset(g);
 
-        *ret = (struct verity_layout){.digest = verity_digest_size(g->algorithm)};
+        *ret = (struct verity_layout){.digest = verity_digest_size(g->algorithm),
+                                      .block = g->hash_block_size};
         ret->slot = ret->digest <= 32 ? 32 : 64;
         per_block = g->hash_block_size / ret->slot;
         while (n > 1) {

@@ -2,6 +2,7 @@
 /* What the files of this library share, and what its tests and fuzz targets reach. */
 #pragma once
 
+#include "verity-tools/hash.h"
 #include "verity-tools/verity.h"
 
 /* Levels of a tree of 2^54 blocks with eight digests a block. */
@@ -15,8 +16,18 @@ struct verity_layout {
         uint64_t offset[VERITY_LEVELS_MAX]; /* on the hash device */
         size_t slot; /* bytes from one digest to the next: the digest size rounded up to a power of two */
         size_t digest;
+        size_t block; /* bytes of a hash block */
 };
 void verity_layout_of(const struct verity_geometry *g, struct verity_layout *ret);
+
+/* Writes a level of the tree and all above it. digests: those of the blocks below, in slots, with zeros up to
+ * the end of the last hash block; used up. The hash device begins at the byte hash_base of hash_fd. */
+int verity_tree_write_upper(const struct hasher *h, const struct verity_layout *layout, unsigned level,
+                            uint8_t *digests, int hash_fd, uint64_t hash_base,
+                            uint8_t ret_root[static VERITY_DIGEST_MAX]);
+
+/* How many threads to use where a caller asked for this many: 0 is one for each processor that we may use. */
+unsigned verity_threads(unsigned asked);
 
 /* Digest size of the algorithm in bytes, 0 if it is not one that is used here. */
 size_t verity_digest_size(const char *algorithm);

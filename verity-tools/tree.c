@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -174,6 +175,38 @@ static int run(struct tree *t, int data_fd, int hash_fd, const struct verity_geo
         if (!t->md)
                 return error_set(e, -EOPNOTSUPP, "hash algorithm %s: not offered by OpenSSL", g->algorithm);
         return hash_all(t, data_fd, progress, userdata, e);
+}
+
+unsigned verity_threads(unsigned asked)
+{
+        cpu_set_t set;
+
+        if (asked > 0)
+                return asked;
+        /* A kernel with more processors than fit into the set refuses. */
+        return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+int verity_tree_write_upper(const struct hasher *h, const struct verity_layout *layout, unsigned level,
+                            uint8_t *digests, int hash_fd, uint64_t hash_base,
+                            uint8_t ret_root[static VERITY_DIGEST_MAX])
+{
+        for (unsigned l = level; l < layout->levels; l++) {
+                size_t size = (size_t)layout->blocks[l] * layout->block, used, padded;
+                int r;
+
+                r = pwrite_full(hash_fd, digests, size, hash_base + layout->offset[l]);
+                if (r >= 0)
+                        r = hasher_blocks(h, digests, (size_t)layout->blocks[l], layout->block, digests,
+                                          layout->slot);
+                if (r < 0)
+                        return r;
+                used = (size_t)layout->blocks[l] * layout->slot;
+                padded = (used + layout->block - 1) / layout->block * layout->block;
+                memset(digests + used, 0, padded - used);
+        }
+        memcpy(ret_root, digests, layout->digest);
+        return 0;
 }
 
 int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g, verity_progress_t progress,
