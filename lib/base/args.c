@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/args.h"
-
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/args-internal.h"
 #include "base/log.h"
 
 #define MAX_OPTIONS 128
@@ -20,60 +18,25 @@ struct line {
         bool help;
 };
 
-static bool has_verbs(const struct arg_program *p)
+bool args_has_verbs(const struct arg_program *p)
 {
         return p->verbs[0].name[0] != '\0';
 }
 
-static bool belongs_to(const struct arg_option *o, const char *verb)
+bool args_takes(const struct arg_verb *v, const struct arg_option *o)
 {
-        size_t n = strlen(verb);
+        size_t n = strlen(v->name);
 
         if (!o->verbs || n == 0)
                 return true;
         for (const char *p = o->verbs; *p; p += strspn(p, " ")) {
                 size_t word = strcspn(p, " ");
 
-                if (word == n && strncmp(p, verb, n) == 0)
+                if (word == n && strncmp(p, v->name, n) == 0)
                         return true;
                 p += word;
         }
         return false;
-}
-
-static void print_options(const struct arg_program *p, const char *verb)
-{
-        printf("\nOptions:\n");
-        for (const struct arg_option *o = p->options; o->name; o++) {
-                int width;
-
-                if (!belongs_to(o, verb))
-                        continue;
-                width = o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("      --%s", o->name);
-                if (o->metavar)
-                        width += printf("=%s", o->metavar);
-                printf("%*s%s\n", width < 38 ? 38 - width : 1, "", o->help);
-        }
-        printf("  -h, --help                          Show this help\n"
-               "      --version                       Show the version\n");
-}
-
-static void print_verb_help(const struct arg_program *p, const struct arg_verb *v)
-{
-        printf("Usage: %s %s%s[OPTION…] %s\n\n%s\n", p->name, v->name, v->name[0] != '\0' ? " " : "",
-               v->operands, v->name[0] != '\0' ? v->help : p->summary);
-        print_options(p, v->name);
-}
-
-static void print_help(const struct arg_program *p)
-{
-        printf("Usage: %s VERB [OPTION…] OPERAND…\n\n%s\n\nVerbs:\n", p->name, p->summary);
-        for (const struct arg_verb *v = p->verbs; v->name; v++) {
-                int width = printf("  %s %s", v->name, v->operands);
-
-                printf("%*s%s\n", width < 38 ? 38 - width : 1, "", v->help);
-        }
-        printf("\n%s VERB --help shows the options of a verb.\n", p->name);
 }
 
 static int parse_json_mode(const char *value, enum json_mode *ret)
@@ -131,43 +94,71 @@ static int store(const struct arg_option *o, const char *value)
         return -EINVAL;
 }
 
+/* --NAME, --NAME=VALUE, -L or -LVALUE. */
 static const struct arg_option *find_option(const struct arg_program *p, const char *arg,
                                             const char **ret_value)
 {
-        const char *equals = strchr(arg, '=');
-        size_t n = equals ? (size_t)(equals - arg) : strlen(arg);
+        bool is_long = arg[1] == '-';
+        size_t n = strcspn(arg + 2, "=");
 
         for (const struct arg_option *o = p->options; o->name; o++) {
-                if (strncmp(arg, "--", 2) == 0 && strlen(o->name) == n - 2 &&
-                    strncmp(o->name, arg + 2, n - 2) == 0) {
-                        *ret_value = equals ? equals + 1 : NULL;
+                if (is_long && strlen(o->name) == n && strncmp(o->name, arg + 2, n) == 0) {
+                        *ret_value = arg[2 + n] == '=' ? arg + 2 + n + 1 : NULL;
                         return o;
                 }
-                if (o->letter && arg[0] == '-' && arg[1] == o->letter) {
-                        *ret_value = arg[2] ? arg + 2 : NULL;
+                if (!is_long && o->letter == arg[1]) {
+                        *ret_value = arg[2] != '\0' ? arg + 2 : NULL;
                         return o;
                 }
         }
         return NULL;
 }
 
-/* Consumes the option at argv[*i] and its value. 1 when --version was served. */
+static int no_such_option(const struct arg_program *p, const char *arg)
+{
+        char name[64];
+        const char *meant;
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 1, "="), arg + 1);
+        meant = name[0] == '-' ? args_nearest_option(p, name + 1) : NULL;
+        if (meant)
+                return log_error(-EINVAL, "%s: no such option; is --%s meant?", arg, meant);
+        return log_error(-EINVAL, "%s: no such option, see --help", arg);
+}
+
+/* The options that every program has: 1 when one of them was served. */
+static int take_common_option(const struct arg_program *p, struct line *line, const char *arg)
+{
+        static const char completion[] = "--completion=";
+
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+                line->help = true;
+                return 0;
+        }
+        if (strcmp(arg, "--version") == 0) {
+                printf("%s (Holdfast) %s\n", p->name, HOLDFAST_VERSION);
+                return 1;
+        }
+        if (strncmp(arg, completion, strlen(completion)) != 0)
+                return -ENOENT;
+        if (args_print_completion(p, arg + strlen(completion)) < 0)
+                return log_error(-EINVAL, "--completion: %s expected, found \"%s\"", ARGS_SHELLS,
+                                 arg + strlen(completion));
+        return 1;
+}
+
+/* Consumes the option at argv[*i] and its value. 1 when there is nothing left to do. */
 static int take_option(const struct arg_program *p, struct line *line, int argc, char **argv, int *i)
 {
         const struct arg_option *o;
         const char *value;
+        int r = take_common_option(p, line, argv[*i]);
 
-        if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "-h") == 0) {
-                line->help = true;
-                return 0;
-        }
-        if (strcmp(argv[*i], "--version") == 0) {
-                printf("%s (Holdfast) %s\n", p->name, HOLDFAST_VERSION);
-                return 1;
-        }
+        if (r != -ENOENT)
+                return r;
         o = find_option(p, argv[*i], &value);
         if (!o)
-                return log_error(-EINVAL, "%s: no such option, see --help", argv[*i]);
+                return no_such_option(p, argv[*i]);
         if (o->type == ARG_FLAG && value)
                 return log_error(-EINVAL, "--%s takes no value, found \"%s\"", o->name, value);
         if (o->type != ARG_FLAG && !value) {
@@ -189,15 +180,26 @@ static const struct arg_verb *find_verb(const struct arg_program *p, const char 
         return NULL;
 }
 
+static int no_such_verb(const struct arg_program *p, const char *name)
+{
+        const char *meant = args_nearest_verb(p, name);
+
+        if (meant)
+                log_error(0, "%s: no such verb; is \"%s\" meant?", name, meant);
+        else
+                log_error(0, "%s: no such verb, see --help", name);
+        return EXIT_COULD_NOT_TRY;
+}
+
 static int run_verb(const struct arg_program *p, const struct arg_verb *verb, const struct line *line, int n,
                     char **operands)
 {
         if (line->help) {
-                print_verb_help(p, verb);
+                args_print_verb_help(p, verb);
                 return EXIT_SUCCESS;
         }
         for (size_t i = 0; i < line->n_used; i++)
-                if (!belongs_to(line->used[i], verb->name)) {
+                if (!args_takes(verb, line->used[i])) {
                         log_error(0, "--%s: an option of \"%s\" expected, see %s %s --help",
                                   line->used[i]->name, verb->name, p->name, verb->name);
                         return EXIT_COULD_NOT_TRY;
@@ -214,10 +216,10 @@ static int run_line(const struct arg_program *p, const struct line *line)
 {
         const struct arg_verb *verb;
 
-        if (!has_verbs(p))
+        if (!args_has_verbs(p))
                 return run_verb(p, p->verbs, line, line->n_operands, line->operands);
         if (line->n_operands == 0 && line->help) {
-                print_help(p);
+                args_print_help(p);
                 return EXIT_SUCCESS;
         }
         if (line->n_operands == 0) {
@@ -225,10 +227,8 @@ static int run_line(const struct arg_program *p, const struct line *line)
                 return EXIT_COULD_NOT_TRY;
         }
         verb = find_verb(p, line->operands[0]);
-        if (!verb) {
-                log_error(0, "%s: no such verb, see --help", line->operands[0]);
-                return EXIT_COULD_NOT_TRY;
-        }
+        if (!verb)
+                return no_such_verb(p, line->operands[0]);
         return run_verb(p, verb, line, line->n_operands - 1, line->operands + 1);
 }
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
-#include <criterion/redirect.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/args.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/hex.h"
@@ -241,87 +239,4 @@ Test(process, output_is_bounded)
         cr_assert_eq(process_run(argv, NULL, &result, NULL), 0);
         cr_expect_eq(strlen(result.output), 64 * 1024);
         free(result.output);
-}
-
-/* --- arguments --- */
-
-static struct {
-        bool flag;
-        const char *text;
-        uint64_t number;
-        struct arg_list list;
-        enum json_mode json;
-        int operands;
-} seen;
-
-static int note(int argc, char **argv)
-{
-        seen.operands = argc;
-        return 5;
-}
-
-static int run_args(int argc, const char *const *argv)
-{
-        static const struct arg_verb verbs[] = {{"do", "A [B]", 1, 2, "does it", note}, {}};
-        static const struct arg_option arguments[] = {
-                {"flag", 'f', ARG_FLAG, &seen.flag, NULL, NULL, "a flag"},
-                {"text", 't', ARG_STRING, &seen.text, "TEXT", "do", "a text"},
-                {"number", 0, ARG_UNSIGNED, &seen.number, "N", "do other", "a number"},
-                {"item", 0, ARG_LIST, &seen.list, "ITEM", "other do", "an item"},
-                {"alien", 0, ARG_STRING, &seen.text, "TEXT", "other do-not", "of other verbs"},
-                {"json", 0, ARG_JSON, &seen.json, "MODE", NULL, "a mode"},
-                {},
-        };
-        static const struct arg_program program = {"prog", "a program", verbs, arguments};
-        char *copy[16] = {(char *)"prog"};
-
-        for (int i = 0; i < argc; i++)
-                copy[i + 1] = (char *)argv[i];
-        return args_run(&program, argc + 1, copy);
-}
-
-#define RUN(...) run_args((int)ELEMENTSOF(((const char *[]){__VA_ARGS__})), (const char *[]){__VA_ARGS__})
-
-Test(args, options_anywhere)
-{
-        cr_expect_eq(
-                RUN("--text=x", "do", "--number", "12", "a", "-f", "--item=1", "--json=short", "--item", "2"),
-                5);
-        cr_expect(seen.flag);
-        cr_expect_str_eq(seen.text, "x");
-        cr_expect_eq(seen.number, 12);
-        cr_expect_eq(seen.list.n, 2);
-        cr_expect_eq(seen.json, JSON_SHORT);
-        cr_expect_eq(seen.operands, 1);
-}
-
-Test(args, two_dashes_end_options)
-{
-        cr_expect_eq(RUN("do", "--", "--flag", "--text"), 5);
-        cr_expect_eq(seen.operands, 2);
-        cr_expect_not(seen.flag);
-}
-
-Test(args, wrong_usage_is_2_and_named)
-{
-        cr_redirect_stderr();
-        cr_expect_eq(RUN("do"), 2, "too few operands");
-        cr_expect_eq(RUN("do", "a", "b", "c"), 2, "too many");
-        cr_expect_eq(RUN("dont", "a"), 2, "no such verb");
-        cr_expect_eq(RUN("do", "a", "--nothing"), 2, "no such option");
-        cr_expect_eq(RUN("do", "a", "--flag=1"), 2, "a flag with a value");
-        cr_expect_eq(RUN("do", "a", "--text"), 2, "a value is missing");
-        cr_expect_eq(RUN("do", "a", "--number=-1"), 2, "not a number");
-        cr_expect_eq(RUN("do", "a", "--number=99999999999999999999"), 2, "too large");
-        cr_expect_eq(RUN("do", "a", "--json=yes"), 2, "no such mode");
-        cr_expect_eq(RUN("do", "a", "--alien=1"), 2, "an option of another verb");
-        cr_expect_eq(RUN("--alien=1", "do", "a"), 2, "the same before the verb");
-}
-
-Test(args, help_and_version)
-{
-        cr_redirect_stdout();
-        cr_expect_eq(RUN("--help"), 0);
-        cr_expect_eq(RUN("do", "--version"), 0);
-        cr_expect_eq(RUN("do", "--help"), 0);
 }
