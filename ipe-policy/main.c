@@ -11,6 +11,7 @@
 #include "trust/trust.h"
 
 static const char *key, *certificate, *output;
+static struct arg_list providers;
 static enum json_mode json;
 
 static int read_policy(const char *path, char **ret_text, struct ipe_policy *ret, struct error *e)
@@ -73,6 +74,7 @@ static int info(int argc, char **argv)
 
 static int sign_file(const char *path, struct error *e)
 {
+        const struct trust_signer_options o = {key, certificate, providers.items, providers.n};
         _cleanup_(trust_signer_free_ptr) struct trust_signer *signer = NULL;
         _cleanup_free_ char *text = NULL;
         _cleanup_free_ uint8_t *der = NULL;
@@ -82,7 +84,7 @@ static int sign_file(const char *path, struct error *e)
 
         r = read_policy(path, &text, &policy, e);
         if (r >= 0)
-                r = trust_signer_open(key, certificate, &signer, e);
+                r = trust_signer_open(&o, &signer, e);
         if (r >= 0)
                 r = trust_sign(signer, TRUST_POLICY, text, strlen(text), true, &der, &size, e);
         return r < 0 ? r : write_file_atomic(AT_FDCWD, output, der, size, 0644, e);
@@ -112,7 +114,8 @@ int main(int argc, char **argv)
         };
         static const struct arg_option options[] = {
                 {"key", 0, ARG_STRING, &key, "FILE|URI", "sign", "Private key of purpose \"policy\""},
-                {"certificate", 0, ARG_STRING, &certificate, "FILE", "sign", "Its certificate (PEM)"},
+                {"certificate", 0, ARG_STRING, &certificate, "FILE|URI", "sign", "Its certificate"},
+                {"provider", 0, ARG_LIST, &providers, "NAME", "sign", "OpenSSL provider that resolves URIs"},
                 {"output", 'o', ARG_STRING, &output, "FILE", "sign", "Where the PKCS#7 goes"},
                 {"json", 0, ARG_JSON, &json, "off|short|pretty", NULL, "Print JSON"},
                 {},

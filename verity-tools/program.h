@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/args.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "image-file.h"
@@ -14,6 +15,7 @@ struct verity_options {
                 *algorithm;
         const char *output, *file_contexts, *signature, *trust, *format;
         struct image_file_options image;
+        struct arg_list providers;
         bool allow_setuid, deferred;
 };
 
@@ -27,6 +29,9 @@ void show_progress(void *userdata, uint64_t done, uint64_t total);
 
 /* What --purpose says, layer by default. TRUST_PURPOSES, with the message set, if that is none. */
 enum trust_purpose purpose_option(struct error *e);
+
+/* Opens a signer with the providers that the options name. Without a key it can only attach. */
+int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
 
 /* Opens the image that the options describe and reads every block, with a progress line. */
 int open_verified_image(const char *path, struct image_file *ret, struct error *e);

@@ -96,9 +96,9 @@ static int open_signers(struct trust_signer **ret_layer, struct trust_signer **r
                 return error_set(e, -EINVAL,
                                  "--key=, --certificate=, --manifest-key= and --manifest-certificate= "
                                  "expected, see --help");
-        r = trust_signer_open(options.key, options.certificate, ret_layer, e);
+        r = open_signer(options.key, options.certificate, ret_layer, e);
         return r < 0 ? r
-                     : trust_signer_open(options.manifest_key, options.manifest_certificate, ret_manifest, e);
+                     : open_signer(options.manifest_key, options.manifest_certificate, ret_manifest, e);
 }
 
 static int print_result(const struct build_oci_result *result)

@@ -7,6 +7,14 @@
 #include "base/file.h"
 #include "program.h"
 
+int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e)
+{
+        const struct trust_signer_options o = {key, certificate, options.providers.items,
+                                               options.providers.n};
+
+        return trust_signer_open(&o, ret, e);
+}
+
 static int write_signature(const struct trust_signer *signer, const struct verity_geometry *g,
                            const uint8_t *der, size_t size, struct error *e)
 {
@@ -49,7 +57,7 @@ static int sign(const char *path, struct error *e)
                 options.output,
                 (const char *const[]){path, options.image.hash_file, options.key, options.certificate}, 4, e);
         if (r >= 0)
-                r = trust_signer_open(options.key, options.certificate, &signer, e);
+                r = open_signer(options.key, options.certificate, &signer, e);
         if (r < 0)
                 return r;
         r = open_verified_image(path, &i, e);

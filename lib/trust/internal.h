@@ -4,6 +4,7 @@
 
 #include <openssl/cms.h>
 #include <openssl/evp.h>
+#include <openssl/provider.h>
 #include <openssl/x509v3.h>
 
 #include "trust/trust.h"
@@ -38,3 +39,56 @@ struct trust_certificates {
 };
 int trust_read_certificates(int dirfd, const char *path, struct trust_certificates *ret, struct error *e);
 void trust_certificates_done(struct trust_certificates *c);
+
+/* --- where keys come from --- */
+
+/* A library context of OpenSSL's with the providers that a signer needs. */
+struct trust_providers {
+        OSSL_LIB_CTX *context;
+        OSSL_PROVIDER *items[16];
+        size_t n;
+};
+int trust_providers_load(const struct trust_signer_options *o, struct trust_providers *ret, struct error *e);
+void trust_providers_done(struct trust_providers *p);
+
+/* The private key, or the certificates, that a file or a URI names. */
+int trust_load_key(const struct trust_providers *p, const char *name, EVP_PKEY **ret, struct error *e);
+int trust_load_certificates(const struct trust_providers *p, const char *name, struct trust_certificates *ret,
+                            struct error *e);
+
+/* What a URI gave: the first private key, all certificates, how many objects in all, and whether somebody was
+ * needed to give a PIN. */
+struct trust_objects {
+        EVP_PKEY *key;
+        struct trust_certificates certificates;
+        size_t n;
+        bool asked;
+};
+
+/* Loads all objects of an OSSL_STORE_INFO type (0: any). With `ask` a PIN is asked for where standard input
+ * is a terminal. */
+int trust_load_objects(const struct trust_providers *p, const char *uri, int type, bool ask,
+                       struct trust_objects *ret);
+void trust_objects_done(struct trust_objects *o);
+
+bool trust_is_pkcs11(const char *name);
+
+/* The value of an attribute in the query of a pkcs11: URI, to be freed; NULL if it has none. */
+char *trust_pkcs11_attribute(const char *uri, const char *attribute);
+
+/* How much of a name to show: without the query of a pkcs11: URI, which may hold a PIN. For "%.*s". */
+int trust_shown(const char *name);
+
+/* Finds out why a pkcs11: URI gave nothing, and says so. `what` was expected; `reason` is OpenSSL's. */
+int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, const char *what,
+                         const char *reason, struct error *e);
+
+/* --- raw signatures --- */
+
+bool trust_raw_verifies(EVP_PKEY *key, const EVP_MD *digest, const void *data, size_t size, const void *raw,
+                        size_t raw_size);
+
+/* Finds the form in which this key made `raw` over the data. The result is as PKCS#7 wants it, to be freed.
+ * -EKEYREJECTED if there is none. */
+int trust_raw_find(EVP_PKEY *key, const EVP_MD *digest, const void *data, size_t size, const void *raw,
+                   size_t raw_size, uint8_t **ret, size_t *ret_size);

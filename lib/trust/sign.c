@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/store.h>
 #include <string.h>
 
 #include "trust/internal.h"
 
 struct trust_signer {
-        EVP_PKEY *key;
-        X509 *certificate;
-        char *certificate_path;
+        struct trust_providers providers;
+        EVP_PKEY *key;                          /* NULL if it lies elsewhere */
+        struct trust_certificates certificates; /* the signer's, then those on the way to the CA */
+        char *name;                             /* of the certificate, for messages */
 };
 
 struct trust_signer *trust_signer_free(struct trust_signer *s)
@@ -19,134 +18,224 @@ struct trust_signer *trust_signer_free(struct trust_signer *s)
         if (!s)
                 return NULL;
         EVP_PKEY_free(s->key);
-        X509_free(s->certificate);
-        free(s->certificate_path);
+        trust_certificates_done(&s->certificates);
+        trust_providers_done(&s->providers);
+        free(s->name);
         free(s);
         return NULL;
 }
 
-/* The first private key that the URI names. */
-static int load_key(const char *uri, EVP_PKEY **ret, struct error *e)
+static X509 *certificate_of(const struct trust_signer *s)
 {
-        OSSL_STORE_CTX *store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
-        EVP_PKEY *key = NULL;
+        return s->certificates.items[0];
+}
 
-        if (!store)
-                return trust_openssl_error(e, -ENOKEY, "%s", uri);
-        (void)OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY);
-        while (!key && !OSSL_STORE_eof(store)) {
-                OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+static EVP_PKEY *public_key_of(const struct trust_signer *s)
+{
+        return X509_get0_pubkey(certificate_of(s));
+}
 
-                if (!info)
-                        break;
-                key = OSSL_STORE_INFO_get1_PKEY(info);
-                OSSL_STORE_INFO_free(info);
-        }
-        (void)OSSL_STORE_close(store);
-        if (!key)
-                return trust_openssl_error(e, -ENOKEY, "%s: private key expected", uri);
+static int check_pair(const struct trust_signer *s, const char *key, struct error *e)
+{
+        EVP_PKEY *public_key = public_key_of(s);
+        int r;
+
+        if (!public_key)
+                return trust_openssl_error(e, -EKEYREJECTED, "%s: public key", s->name);
+        r = trust_check_key(s->name, public_key, e);
+        if (r < 0 || !s->key)
+                return r;
+        r = EVP_PKEY_eq(public_key, s->key);
         ERR_clear_error();
-        *ret = key;
+        if (r != 1)
+                return error_set(e, -EKEYREJECTED,
+                                 "%s: the certificate of the key %.*s expected, found another key's", s->name,
+                                 trust_shown(key), key);
         return 0;
 }
 
-static int load_certificate(const char *path, X509 **ret, struct error *e)
-{
-        struct trust_certificates c;
-        int r;
-
-        r = trust_read_certificates(AT_FDCWD, path, &c, e);
-        if (r < 0)
-                return r;
-        if (c.n != 1)
-                r = error_set(e, -EBADMSG, "%s: one certificate expected, found %zu", path, c.n);
-        else {
-                *ret = c.items[0];
-                c.n = 0;
-        }
-        trust_certificates_done(&c);
-        return r;
-}
-
-int trust_signer_open(const char *key, const char *certificate, struct trust_signer **ret, struct error *e)
+int trust_signer_open(const struct trust_signer_options *o, struct trust_signer **ret, struct error *e)
 {
         _cleanup_(trust_signer_free_ptr) struct trust_signer *s = calloc(1, sizeof(*s));
         int r;
 
         if (!s)
                 return -ENOMEM;
-        s->certificate_path = strdup(certificate);
-        if (!s->certificate_path)
+        s->name = strndup(o->certificate, (size_t)trust_shown(o->certificate));
+        if (!s->name)
                 return -ENOMEM;
-        r = load_key(key, &s->key, e);
+        r = trust_providers_load(o, &s->providers, e);
+        if (r >= 0 && o->key)
+                r = trust_load_key(&s->providers, o->key, &s->key, e);
+        if (r >= 0)
+                r = trust_load_certificates(&s->providers, o->certificate, &s->certificates, e);
+        if (r >= 0)
+                r = check_pair(s, o->key, e);
         if (r < 0)
                 return r;
-        r = load_certificate(certificate, &s->certificate, e);
-        if (r < 0)
-                return r;
-        r = trust_check_key(key, s->key, e);
-        if (r < 0)
-                return r;
-        if (X509_check_private_key(s->certificate, s->key) != 1) {
-                ERR_clear_error();
-                return error_set(e, -EKEYREJECTED,
-                                 "%s: the certificate of the key %s expected, found another key's",
-                                 certificate, key);
-        }
         *ret = TAKE_PTR(s);
         return 0;
 }
 
 enum trust_purpose trust_signer_purpose(const struct trust_signer *s)
 {
-        return trust_certificate_purpose(s->certificate);
+        return trust_certificate_purpose(certificate_of(s));
 }
 
 int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e)
 {
-        if (X509_digest(s->certificate, EVP_sha256(), ret, NULL) != 1)
-                return trust_openssl_error(e, -EIO, "%s: fingerprint", s->certificate_path);
+        if (X509_digest(certificate_of(s), EVP_sha256(), ret, NULL) != 1)
+                return trust_openssl_error(e, -EIO, "%s: fingerprint", s->name);
         return 0;
 }
 
-static CMS_ContentInfo *make_signature(const struct trust_signer *s, BIO *data, unsigned flags)
-{
-        CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, flags | CMS_PARTIAL);
+/* --- signing --- */
 
-        if (cms && CMS_add1_signer(cms, s->certificate, s->key, EVP_sha256(), flags) &&
-            CMS_final(cms, data, NULL, flags))
-                return cms;
-        CMS_ContentInfo_free(cms);
-        return NULL;
+/* The digest that goes with the key, as ECDSA's curves and the services that hold keys pair them. */
+static const EVP_MD *digest_of(const struct trust_signer *s)
+{
+        return EVP_PKEY_get_bits(public_key_of(s)) == 384 ? EVP_sha384() : EVP_sha256();
+}
+
+static int check_purpose(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
+{
+        enum trust_purpose found = trust_signer_purpose(s);
+
+        if (found == purpose)
+                return 0;
+        return error_set(e, -EKEYREJECTED, "%s: certificate for the purpose %s expected, found %s", s->name,
+                         trust_purpose_to_string(purpose), trust_purpose_to_string(found) ?: "none of ours");
+}
+
+static int sign_raw(const struct trust_signer *s, const void *data, size_t size, uint8_t **ret,
+                    size_t *ret_size, struct error *e)
+{
+        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *context = EVP_MD_CTX_new();
+        _cleanup_free_ uint8_t *raw = NULL;
+        size_t n = 0;
+
+        if (!context)
+                return -ENOMEM;
+        if (EVP_DigestSignInit_ex(context, NULL, EVP_MD_get0_name(digest_of(s)), s->providers.context, NULL,
+                                  s->key, NULL) != 1 ||
+            EVP_DigestSign(context, NULL, &n, data, size) != 1)
+                return trust_openssl_error(e, -EIO, "signing with the key of %s", s->name);
+        raw = malloc(n);
+        if (!raw)
+                return -ENOMEM;
+        if (EVP_DigestSign(context, raw, &n, data, size) != 1)
+                return trust_openssl_error(e, -EIO, "signing with the key of %s", s->name);
+        *ret = TAKE_PTR(raw);
+        *ret_size = n;
+        return 0;
+}
+
+/* PKCS#7 around a raw signature. The content goes in as one piece. */
+static CMS_ContentInfo *wrap(const struct trust_signer *s, const void *content, size_t size,
+                             const uint8_t *raw, size_t raw_size)
+{
+        const unsigned flags = CMS_BINARY | CMS_NOATTR | CMS_DETACHED | CMS_PARTIAL;
+        _cleanup_(CMS_ContentInfo_free_ptr) CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, flags);
+        CMS_SignerInfo *si;
+
+        if (!cms)
+                return NULL;
+        si = CMS_add1_signer(cms, certificate_of(s), public_key_of(s), digest_of(s), flags);
+        if (!si || ASN1_STRING_set(CMS_SignerInfo_get0_signature(si), raw, (int)raw_size) != 1)
+                return NULL;
+        for (size_t i = 1; i < s->certificates.n; i++)
+                if (CMS_add1_cert(cms, s->certificates.items[i]) != 1)
+                        return NULL;
+        if (content) {
+                ASN1_OCTET_STRING **inside = CMS_get0_content(cms);
+
+                *inside = ASN1_OCTET_STRING_new();
+                if (!*inside || ASN1_STRING_set(*inside, content, (int)size) != 1)
+                        return NULL;
+        }
+        return TAKE_PTR(cms);
+}
+
+static int encode(const struct trust_signer *s, const void *content, size_t size, const uint8_t *raw,
+                  size_t raw_size, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
+{
+        _cleanup_(CMS_ContentInfo_free_ptr) CMS_ContentInfo *cms = wrap(s, content, size, raw, raw_size);
+        unsigned char *der = NULL;
+        int n = cms ? i2d_CMS_ContentInfo(cms, &der) : -1;
+
+        if (n <= 0)
+                return trust_openssl_error(e, -EIO, "%s: signature encoding", s->name);
+        *ret_der = der;
+        *ret_der_size = (size_t)n;
+        return 0;
 }
 
 int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
                bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
 {
-        unsigned flags = CMS_BINARY | CMS_NOATTR | CMS_NOSMIMECAP | (attached ? 0 : CMS_DETACHED);
-        const char *found = trust_purpose_to_string(trust_signer_purpose(s));
-        _cleanup_(CMS_ContentInfo_free_ptr) CMS_ContentInfo *cms = NULL;
-        _cleanup_(BIO_free_all_ptr) BIO *bio = NULL;
-        unsigned char *der = NULL;
-        int n;
+        _cleanup_free_ uint8_t *raw = NULL;
+        size_t raw_size = 0;
+        int r;
 
-        if (trust_signer_purpose(s) != purpose)
-                return error_set(e, -EKEYREJECTED, "%s: certificate for the purpose %s expected, found %s",
-                                 s->certificate_path, trust_purpose_to_string(purpose),
-                                 found ?: "none of ours");
+        r = check_purpose(s, purpose, e);
+        if (r < 0)
+                return r;
+        if (!s->key)
+                return error_set(e, -EINVAL, "%s: its private key expected, found none", s->name);
         if (size > INT_MAX)
                 return error_set(e, -EFBIG, "data to sign: at most %d bytes expected, found %zu", INT_MAX,
                                  size);
-        bio = BIO_new_mem_buf(size ? data : "", (int)size);
-        if (!bio)
-                return -ENOMEM;
-        cms = make_signature(s, bio, flags);
-        if (!cms)
-                return trust_openssl_error(e, -EIO, "signing with %s", s->certificate_path);
-        n = i2d_CMS_ContentInfo(cms, &der);
-        if (n <= 0)
-                return trust_openssl_error(e, -EIO, "signature encoding");
-        *ret_der = der;
-        *ret_der_size = (size_t)n;
+        r = sign_raw(s, data, size, &raw, &raw_size, e);
+        if (r < 0)
+                return r;
+        /* A token or a provider that computed something else is found out here, not on the machine. */
+        if (!trust_raw_verifies(public_key_of(s), digest_of(s), data, size, raw, raw_size))
+                return error_set(e, -EIO, "%s: the key's provider made a signature that does not verify",
+                                 s->name);
+        return encode(s, attached ? data : NULL, size, raw, raw_size, ret_der, ret_der_size, e);
+}
+
+/* --- signing elsewhere --- */
+
+int trust_signer_digest(const struct trust_signer *s, enum trust_purpose purpose, const void *data,
+                        size_t size, struct trust_digest *ret, struct error *e)
+{
+        const EVP_MD *md = digest_of(s);
+        unsigned n = 0;
+        int r;
+
+        r = check_purpose(s, purpose, e);
+        if (r < 0)
+                return r;
+        *ret = (struct trust_digest){
+                .algorithm = md == EVP_sha384() ? "sha384" : "sha256",
+                .scheme = EVP_PKEY_is_a(public_key_of(s), "RSA") ? "RSASSA-PKCS1-v1_5" : "ECDSA",
+        };
+        if (EVP_Digest(data, size, ret->bytes, &n, md, NULL) != 1)
+                return trust_openssl_error(e, -EIO, "%s", ret->algorithm);
+        ret->size = n;
         return 0;
+}
+
+int trust_attach(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+                 const void *raw, size_t raw_size, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
+{
+        _cleanup_free_ uint8_t *usable = NULL;
+        struct trust_digest digest;
+        size_t n = 0;
+        int r;
+
+        r = trust_signer_digest(s, purpose, data, size, &digest, e);
+        if (r < 0)
+                return r;
+        r = trust_raw_find(public_key_of(s), digest_of(s), data, size, raw, raw_size, &usable, &n);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return error_set(
+                        e, -EKEYREJECTED,
+                        "raw signature: %s with %s over the digest that --digest-out wrote, by the key "
+                        "of %s, expected; found %zu bytes of something else",
+                        digest.scheme, digest.algorithm, s->name, raw_size);
+        return encode(s, NULL, 0, usable, n, ret_der, ret_der_size, e);
 }

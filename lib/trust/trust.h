@@ -59,9 +59,20 @@ int trust_generate(enum trust_purpose purpose, enum trust_algorithm algorithm, c
 
 struct trust_signer;
 
-/* Opens a private key (a PEM file or any URI that an OpenSSL provider resolves) and its certificate (a PEM
- * file). The two must belong together, and the key must be one that the kernel can check. */
-int trust_signer_open(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
+/* Where a signer's key and certificate are: files, or any URIs that an OpenSSL provider resolves. */
+struct trust_signer_options {
+        const char *key; /* NULL: it lies elsewhere, see trust_attach() */
+        const char
+                *certificate; /* the signer's, then those between it and its CA, which go into signatures */
+        const char *const *providers; /* to load besides "default"; pkcs11: URIs load theirs themselves */
+        size_t n_providers;
+};
+
+/* Opens a signer. The two must belong together, and the key must be one that the kernel can check. A PIN
+ * comes from the URI (pin-source=file:PATH, pin-value=); only where standard input is a terminal is it asked
+ * for. -EACCES: PIN or passphrase missing or wrong; -ENODEV: no such token; -ENOENT: no such key; -ENOPKG: no
+ * such provider; -EKEYREJECTED: the two do not belong together, or the kernel cannot check such a key. */
+int trust_signer_open(const struct trust_signer_options *o, struct trust_signer **ret, struct error *e);
 struct trust_signer *trust_signer_free(struct trust_signer *s);
 DEFINE_CLEANUP(struct trust_signer *, trust_signer_free)
 
@@ -71,10 +82,29 @@ enum trust_purpose trust_signer_purpose(const struct trust_signer *s);
 /* SHA-256 of the certificate's DER form, as in a verity signature partition. */
 int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e);
 
-/* Signs size bytes for this purpose. The DER result is the caller's to free; it holds the certificate, and
+/* Signs size bytes for this purpose. The DER result is the caller's to free; it holds the certificates, and
  * with `attached` the data. -EKEYREJECTED if the signer's certificate is not for this purpose. */
 int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
                bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
+
+/* What a key that lies elsewhere has to sign, and how. */
+struct trust_digest {
+        const char *algorithm; /* "sha256", or "sha384" with a P-384 key */
+        const char *scheme;    /* "RSASSA-PKCS1-v1_5" or "ECDSA" */
+        uint8_t bytes[64];
+        size_t size;
+};
+int trust_signer_digest(const struct trust_signer *s, enum trust_purpose purpose, const void *data,
+                        size_t size, struct trust_digest *ret, struct error *e);
+
+/* As trust_sign(), detached, from the raw signature over that digest: RSA's bytes, ECDSA in DER or as r and s
+ * one behind the other, either also as Base64 text. -EKEYREJECTED if the certificate's key did not make it.
+ */
+int trust_attach(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+                 const void *raw, size_t raw_size, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
+
+/* The largest raw signature worth reading, in bytes. */
+#define TRUST_RAW_MAX 1024
 
 /* --- verifying --- */
 

@@ -26,7 +26,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         PROMISE(write_file_new(AT_FDCWD, certificate_path, certificate, strlen(certificate), 0600, NULL) ==
                 0);
         PROMISE(trust_store_open(AT_FDCWD, dir, &store, NULL) == 0);
-        PROMISE(trust_signer_open(key_path, certificate_path, &signer, NULL) == 0);
+        PROMISE(trust_signer_open(
+                        &(struct trust_signer_options){.key = key_path, .certificate = certificate_path},
+                        &signer, NULL) == 0);
         PROMISE(trust_sign(signer, TRUST_POLICY, content, sizeof(content), true, &good, &good_size, NULL) ==
                 0);
         trust_signer_free(signer);

@@ -32,7 +32,10 @@ static struct trust_signer *make_signer(enum trust_purpose purpose)
         cr_assert_eq(write_file_atomic(AT_FDCWD, key_path, key, strlen(key), 0600, &e), 0);
         cr_assert_eq(
                 write_file_atomic(AT_FDCWD, certificate_path, certificate, strlen(certificate), 0644, &e), 0);
-        cr_assert_eq(trust_signer_open(key_path, certificate_path, &signer, &e), 0, "%s", e.message);
+        cr_assert_eq(trust_signer_open(
+                             &(struct trust_signer_options){.key = key_path, .certificate = certificate_path},
+                             &signer, &e),
+                     0, "%s", e.message);
         free(key);
         free(certificate);
         return signer;

@@ -108,7 +108,10 @@ struct trust_signer *make_signer(const char *name, enum trust_purpose purpose)
         cr_assert_eq(trust_generate(purpose, TRUST_P256, name, &key, &certificate, NULL), 0);
         put_text(key_path, key);
         put_text(certificate_path, certificate);
-        cr_assert_eq(trust_signer_open(key_path, certificate_path, &s, NULL), 0);
+        cr_assert_eq(trust_signer_open(
+                             &(struct trust_signer_options){.key = key_path, .certificate = certificate_path},
+                             &s, NULL),
+                     0);
         free(key);
         free(certificate);
         return s;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* URIs of keys in tokens (RFC 7512), as far as the PKCS#11 provider leaves it to us. */
+#include <errno.h>
+#include <openssl/err.h>
+#include <string.h>
+
+#include "trust/internal.h"
+
+#define SCHEME "pkcs11:"
+
+bool trust_is_pkcs11(const char *name)
+{
+        return name && strncmp(name, SCHEME, strlen(SCHEME)) == 0;
+}
+
+int trust_shown(const char *name)
+{
+        return (int)(trust_is_pkcs11(name) ? strcspn(name, "?") : strlen(name));
+}
+
+char *trust_pkcs11_attribute(const char *uri, const char *attribute)
+{
+        size_t n = strlen(attribute);
+        const char *p = strchr(uri, '?');
+
+        while (p) {
+                p++;
+                if (strncmp(p, attribute, n) == 0 && p[n] == '=')
+                        return strndup(p + n + 1, strcspn(p + n + 1, "&"));
+                p = strchr(p, '&');
+        }
+        return NULL;
+}
+
+/* Whether this part of a URI's path says which object of the token is meant. */
+static bool names_object(const char *part, size_t n)
+{
+        static const char *const attributes[] = {"object=", "id=", "type="};
+
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
+                if (n >= strlen(attributes[i]) && strncmp(part, attributes[i], strlen(attributes[i])) == 0)
+                        return true;
+        return false;
+}
+
+/* The URI of the object without its PIN, or with `token` that of its token. To be freed. */
+static char *shorten(const char *uri, bool token)
+{
+        char *text = calloc(1, strlen(uri) + 1), *to = text;
+        const char *part = uri + strlen(SCHEME);
+
+        if (!text)
+                return NULL;
+        to = stpcpy(to, SCHEME);
+        while (*part && *part != '?') {
+                size_t n = strcspn(part, ";?");
+
+                if (!token || !names_object(part, n)) {
+                        if (to[-1] != ':')
+                                *to++ = ';';
+                        to = mempcpy(to, part, n);
+                }
+                part += n;
+                part += *part == ';';
+        }
+        *to = '\0';
+        return text;
+}
+
+/* The provider says only that it found nothing. Who is asked for a PIN now is not logged in, so the token is
+ * there and took no PIN before; and a token that shows other objects is there too. No PIN is tried here: a
+ * token locks itself after a few wrong ones. */
+int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, const char *what,
+                         const char *reason, struct error *e)
+{
+        _cleanup_(trust_objects_done) struct trust_objects object = {}, others = {};
+        _cleanup_free_ char *bare = shorten(uri, false), *token = shorten(uri, true);
+
+        if (!bare || !token)
+                return -ENOMEM;
+        if (trust_load_objects(p, bare, 0, false, &object) < 0 ||
+            trust_load_objects(p, token, 0, false, &others) < 0)
+                return -ENOMEM;
+        ERR_clear_error();
+        if (object.asked && strstr(uri, "pin-"))
+                return error_set(e, -EACCES,
+                                 "%s: the token refused the PIN; check it, a few wrong ones lock it", bare);
+        if (object.asked)
+                return error_set(e, -EACCES,
+                                 "%s: the token asks for a PIN; add ?pin-source=file:PATH to the URI, or run "
+                                 "at a terminal",
+                                 bare);
+        if (others.n > 0)
+                return error_set(
+                        e, -ENOENT,
+                        "%s: %s expected, found none of that name among %zu objects; `pkcs11-tool -O` "
+                        "lists them",
+                        bare, what, others.n);
+        return error_set(e, -ENODEV,
+                         "%s: a token that holds a %s expected: %s; check the names, and that the provider "
+                         "knows the module (?module-path=, PKCS11_PROVIDER_MODULE)",
+                         bare, what, reason);
+}
