@@ -1,114 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sepol/cil/cil.h>
 #include <sepol/debug.h>
-#include <sepol/policydb.h>
-#include <sepol/policydb/policydb.h>
 #include <sepol/policydb/services.h>
 #include <sepol/sepol.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "selinux/internal.h"
-
-#define SOURCE_MAX ((size_t)4 * 1024 * 1024)
-#define CATEGORIES 1024
-
-/* The compiler reports to a function without an argument of its own. Its first lines are the ones that help.
- */
-static _Thread_local struct error compiler;
-
-/* It comes in pieces and over several lines; here it becomes one. */
-static void remember(int level, const char *text)
-{
-        size_t n = strlen(compiler.message);
-
-        if (level != CIL_ERR)
-                return;
-        for (; *text && n + 1 < sizeof(compiler.message); text++) {
-                bool space = *text == ' ' || *text == '\n';
-
-                if (!space)
-                        compiler.message[n++] = *text;
-                else if (n > 0 && compiler.message[n - 1] != ' ')
-                        compiler.message[n++] = ' ';
-        }
-        compiler.message[n] = '\0';
-}
-
-static int is_source(const struct dirent *d)
-{
-        size_t n = strlen(d->d_name);
-
-        return d->d_name[0] != '.' && n > 4 && strcmp(d->d_name + n - 4, ".cil") == 0;
-}
-
-static int add_sources(cil_db_t *db, const char *directory, struct error *e)
-{
-        struct dirent **entries = NULL;
-        int n, r = 0;
-
-        n = scandir(directory, &entries, is_source, alphasort);
-        if (n < 0)
-                return error_errno(e, -errno, "%s", directory);
-        if (n == 0)
-                r = error_set(e, -ENOENT, "%s: *.cil files expected, found none", directory);
-        for (int i = 0; i < n; i++) {
-                _cleanup_free_ char *path = NULL, *text = NULL;
-                size_t size = 0;
-
-                if (r >= 0 && asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0)
-                        r = -ENOMEM;
-                if (r >= 0)
-                        r = read_file(AT_FDCWD, path, SOURCE_MAX, &text, &size, e);
-                if (r >= 0 && cil_add_file(db, path, text, size) < 0)
-                        r = error_set(e, -EINVAL, "%s", compiler.message[0] ? compiler.message : path);
-                free(entries[i]);
-        }
-        free(entries);
-        return r;
-}
-
-static int add_categories(cil_db_t *db, struct error *e)
-{
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        FILE *f = open_memstream(&text, &size);
-
-        if (!f)
-                return error_errno(e, -ENOMEM, "categories");
-        for (unsigned i = 0; i < CATEGORIES; i++)
-                (void)fprintf(f, "(category c%u)\n", i);
-        (void)fputs("(categoryorder (", f);
-        for (unsigned i = 0; i < CATEGORIES; i++)
-                (void)fprintf(f, " c%u", i);
-        (void)fputs("))\n", f);
-        if (fclose(f) != 0)
-                return error_errno(e, -ENOMEM, "categories");
-        return cil_add_file(db, "categories", text, size) < 0 ? error_set(e, -EINVAL, "%s", compiler.message)
-                                                              : 0;
-}
-
-static int build(cil_db_t *db, const char *directory, sepol_policydb_t **ret, struct error *e)
-{
-        int r;
-
-        r = add_sources(db, directory, e);
-        if (r >= 0)
-                r = add_categories(db, e);
-        if (r < 0)
-                return r;
-        if (cil_compile(db) < 0 || cil_build_policydb(db, ret) < 0)
-                return error_set(e, -EINVAL, "%s",
-                                 compiler.message[0] ? compiler.message : "the policy does not compile");
-        return sepol_policydb_optimize(*ret) < 0 ? error_set(e, -EINVAL, "%s: optimise failed", directory)
-                                                 : 0;
-}
 
 static int write_to(FILE *f, struct selinux_policy *p, struct error *e)
 {
@@ -131,9 +31,7 @@ static int write_to(FILE *f, struct selinux_policy *p, struct error *e)
                        : 0;
 }
 
-/* Writes the policy in its binary form to a file without a name and makes that the one that libsepol answers
- * from. */
-static int publish(struct selinux_policy *p, struct error *e)
+int policy_publish(struct selinux_policy *p, struct error *e)
 {
         FILE *f = tmpfile();
         int r;
@@ -143,29 +41,6 @@ static int publish(struct selinux_policy *p, struct error *e)
                 return error_errno(e, -errno, "temporary file");
         r = write_to(f, p, e);
         (void)fclose(f);
-        return r;
-}
-
-int selinux_policy_compile(const char *directory, struct selinux_policy **ret, struct error *e)
-{
-        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = calloc(1, sizeof(*p));
-        cil_db_t *db = NULL;
-        int r;
-
-        if (!p)
-                return error_errno(e, -ENOMEM, "policy");
-        compiler.message[0] = '\0';
-        cil_set_log_handler(remember);
-        cil_set_log_level(CIL_ERR);
-        cil_db_init(&db);
-        cil_set_mls(db, 1);
-        cil_set_policy_version(db, SELINUX_POLICY_VERSION);
-        r = build(db, directory, &p->db, e);
-        cil_db_destroy(&db);
-        if (r >= 0)
-                r = publish(p, e);
-        if (r >= 0)
-                *ret = TAKE_PTR(p);
         return r;
 }
 
@@ -196,7 +71,7 @@ int selinux_policy_read(const char *path, struct selinux_policy **ret, struct er
         }
         sepol_handle_destroy(handle);
         if (r >= 0)
-                r = publish(p, e);
+                r = policy_publish(p, e);
         if (r >= 0)
                 *ret = TAKE_PTR(p);
         return r;
@@ -204,8 +79,12 @@ int selinux_policy_read(const char *path, struct selinux_policy **ret, struct er
 
 struct selinux_policy *selinux_policy_free(struct selinux_policy *p)
 {
-        if (p && p->db)
+        if (!p)
+                return NULL;
+        if (p->db)
                 sepol_policydb_free(p->db);
+        source_done(&p->source);
+        free(p->labels);
         free(p);
         return NULL;
 }

@@ -21,11 +21,18 @@ struct selinux_policy;
  * file and line. The policy is the caller's. */
 int selinux_policy_compile(const char *directory, struct selinux_policy **ret, struct error *e);
 
+/* The same with one more file, `text`, that messages call `name`. */
+int selinux_policy_compile_with(const char *directory, const char *name, const char *text,
+                                struct selinux_policy **ret, struct error *e);
+
 /* Reads a binary policy. -EINVAL when it is none. */
 int selinux_policy_read(const char *path, struct selinux_policy **ret, struct error *e);
 
 struct selinux_policy *selinux_policy_free(struct selinux_policy *p);
 DEFINE_CLEANUP(struct selinux_policy *, selinux_policy_free)
+
+/* A rule of the policy's text. One that a macro or block expands to has the place of the call or block. */
+enum selinux_rule_kind { SELINUX_OTHER, SELINUX_ALLOW, SELINUX_NEVERALLOW, SELINUX_CONSTRAINT };
 
 struct selinux_counts {
         size_t size; /* bytes of the binary policy */
@@ -52,3 +59,23 @@ int selinux_policy_allows(const struct selinux_policy *p, const char *subject, c
  * Each entry is "CLASS PERMISSION". As selinux_policy_idle_types() returns it. */
 int selinux_policy_query(const struct selinux_policy *p, const char *subject, const char *object,
                          const char *class, char ***ret, struct error *e);
+
+struct selinux_rule {
+        const char *file; /* the policy's */
+        unsigned line;
+        char *text;
+};
+
+struct selinux_rules {
+        struct selinux_rule *items;
+        size_t n;
+};
+
+void selinux_rules_done(struct selinux_rules *rules);
+
+/* The rules of the text that are of this kind and about this access; subject and object are types or
+ * contexts, of which the type counts. None in a policy that was read in its binary form. -EINVAL: an unknown
+ * name. */
+int selinux_policy_find_rules(const struct selinux_policy *p, enum selinux_rule_kind kind,
+                              const char *subject, const char *object, const char *class,
+                              const char *permission, struct selinux_rules *ret, struct error *e);
