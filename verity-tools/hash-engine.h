@@ -22,6 +22,9 @@ struct hash_engine {
         void (*compress)(uint32_t *state, const uint8_t *const *data, size_t chunks);
 };
 
+extern const struct hash_engine hash_avx512, hash_avx2, hash_sha_ni;
+extern const uint32_t sha256_constants[64];
+
 struct hasher {
         size_t digest; /* bytes */
         uint8_t salt[VERITY_SALT_MAX];

@@ -13,7 +13,7 @@
 struct hasher;
 
 /* algorithm: "sha256", "sha384" or "sha512". salt: at most VERITY_SALT_MAX bytes, copied. engine: the name of
- * one of hasher_engines(), or NULL for the best. -EOPNOTSUPP: this processor, or OpenSSL, does not have it.
+ * one of hasher_engines, or NULL for the best. -EOPNOTSUPP: this processor, or OpenSSL, does not have it.
  */
 int hasher_new(const char *algorithm, const void *salt, size_t salt_size, const char *engine,
                struct hasher **ret, struct error *e);
@@ -31,4 +31,4 @@ const char *hasher_engine(const struct hasher *h);
 
 /* The names of all engines for SHA-256, best first; NULL-terminated. Not each of them runs on every
  * processor. */
-const char *const *hasher_engines(void);
+extern const char *const hasher_engines[];
