@@ -15,6 +15,16 @@
 #define EROFS_COMPAT_SB_CHKSUM 0x1u
 #define EROFS_COMPAT_MTIME 0x2u
 #define EROFS_COMPAT_XATTR_FILTER 0x4u
+#define EROFS_COMPAT_ISHARE_XATTRS 0x20u
+
+#define EROFS_INCOMPAT_ZERO_PADDING 0x1u
+#define EROFS_INCOMPAT_BIG_PCLUSTER 0x2u
+#define EROFS_INCOMPAT_CHUNKED_FILE 0x4u
+#define EROFS_INCOMPAT_DEVICE_TABLE 0x8u
+#define EROFS_INCOMPAT_ZTAILPACKING 0x10u
+#define EROFS_INCOMPAT_FRAGMENTS 0x20u
+#define EROFS_INCOMPAT_XATTR_PREFIXES 0x40u
+#define EROFS_INCOMPAT_LINUX_6_12 0x7fu
 
 struct erofs_super {
         uint32_t magic;
@@ -52,6 +62,17 @@ enum erofs_layout {
         EROFS_COMPRESSED_COMPACT,
         EROFS_CHUNKED
 };
+
+/* The location of a chunk-based file: bits 0 to 4 the chunk size in blocks, bit 5: entries of 8 bytes. */
+#define EROFS_CHUNK_BLOCK_BITS 0x1fu
+#define EROFS_CHUNK_INDEXES 0x20u
+#define EROFS_CHUNK_HOLE UINT32_MAX
+
+struct erofs_chunk_index {
+        uint16_t advise;
+        uint16_t device;
+        uint32_t block;
+} __attribute__((packed));
 
 struct erofs_inode_compact {
         uint16_t format;
@@ -98,6 +119,9 @@ struct erofs_xattr_entry {
         /* name, value */
 } __attribute__((packed));
 
+/* In erofs_xattr_entry.prefix: the rest is an index of the table of long prefixes. */
+#define EROFS_XATTR_LONG_PREFIX 0x80u
+
 enum erofs_xattr_prefix {
         EROFS_XATTR_USER = 1,
         EROFS_XATTR_ACL_ACCESS = 2,
@@ -126,6 +150,7 @@ enum erofs_file_type {
 };
 
 static_assert(sizeof(struct erofs_super) == 128, "the on-disk size");
+static_assert(sizeof(struct erofs_chunk_index) == 8, "the on-disk size");
 static_assert(sizeof(struct erofs_inode_compact) == 32, "the on-disk size");
 static_assert(sizeof(struct erofs_inode_extended) == 64, "the on-disk size");
 static_assert(sizeof(struct erofs_xattr_header) == 12, "the on-disk size");

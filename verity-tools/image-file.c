@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "erofs-read.h"
 #include "internal.h"
 
 void image_file_done(struct image_file *i)
@@ -64,17 +65,17 @@ int image_file_geometry(const struct image_file_options *o, uint64_t data_size, 
 /* Where the tree is behind an EROFS: at its end. */
 static int default_offset(int fd, bool same_file, uint64_t *ret, struct error *e)
 {
-        struct erofs_info info = {};
+        _cleanup_(erofs_image_free_ptr) struct erofs_image *image = NULL;
         int r;
 
         if (!same_file) {
                 *ret = 0;
                 return 0;
         }
-        r = erofs_check(fd, &info, e);
+        r = erofs_image_open(fd, &image, e);
         if (r < 0)
                 return error_prefix(e, r, "no --hash-offset= or --hash-file=, so it must be an EROFS");
-        *ret = info.blocks * info.block_size;
+        *ret = erofs_image_size(image);
         return 0;
 }
 

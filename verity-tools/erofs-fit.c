@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which images may be signed. Loaders in the machine are stricter still: erofs_check(). */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "erofs-read.h"
+
+#define COMPAT_ALLOWED (EROFS_COMPAT_SB_CHKSUM | EROFS_COMPAT_MTIME | EROFS_COMPAT_XATTR_FILTER)
+#define INCOMPAT_ALLOWED (EROFS_INCOMPAT_LINUX_6_12 & ~EROFS_INCOMPAT_DEVICE_TABLE)
+
+static int check_super(const struct erofs_image *image, uint64_t covered, struct error *e)
+{
+        const struct erofs_super *s = erofs_image_super(image);
+
+        if (erofs_image_block_size(image) != EROFS_BLOCK)
+                return error_set(e, -EBADMSG, "EROFS: blocks of 4096 bytes expected, found %" PRIu32,
+                                 erofs_image_block_size(image));
+        if (s->extra_devices != 0 || (s->feature_incompat & EROFS_INCOMPAT_DEVICE_TABLE))
+                return error_set(e, -EBADMSG,
+                                 "EROFS: one device expected, found a device table (%u more), which no root "
+                                 "hash covers",
+                                 s->extra_devices);
+        if (s->feature_compat & EROFS_COMPAT_ISHARE_XATTRS)
+                return error_set(
+                        e, -EBADMSG,
+                        "EROFS: inodes of its own expected, found shared ones, whose content another "
+                        "image can give");
+        if ((s->feature_compat & ~COMPAT_ALLOWED) || (s->feature_incompat & ~INCOMPAT_ALLOWED))
+                return error_set(e, -EBADMSG,
+                                 "EROFS: features of Linux 6.12 expected, found feature_compat 0x%" PRIx32
+                                 ", feature_incompat 0x%" PRIx32,
+                                 s->feature_compat, s->feature_incompat);
+        if (erofs_image_size(image) > covered)
+                return error_set(e, -EBADMSG,
+                                 "EROFS: at most the %" PRIu64
+                                 " bytes that the hash tree covers expected, found %" PRIu64,
+                                 covered, erofs_image_size(image));
+        return 0;
+}
+
+static int check_privilege(struct erofs_image *image, const struct erofs_entry *entry, struct error *e)
+{
+        struct erofs_xattrs x = {};
+        bool capable = false;
+        int r;
+
+        if (S_ISREG(entry->inode.mode) && (entry->inode.mode & (S_ISUID | S_ISGID)))
+                return error_set(
+                        e, -EBADMSG,
+                        "/%s: a file without setuid or setgid expected, found one; see --allow-setuid",
+                        entry->path);
+        r = erofs_inode_xattrs(image, &entry->inode, &x, e);
+        if (r < 0)
+                return error_prefix(e, r, "/%s", entry->path);
+        for (size_t i = 0; i < x.n; i++)
+                if (strcmp(x.items[i].name, "security.capability") == 0)
+                        capable = true;
+        erofs_xattrs_done(&x);
+        if (capable)
+                return error_set(e, -EBADMSG,
+                                 "/%s: a file without capabilities expected, found some; see --allow-setuid",
+                                 entry->path);
+        return 0;
+}
+
+static int check_tree(struct erofs_image *image, bool allow_setuid, struct error *e)
+{
+        _cleanup_(erofs_walk_free_ptr) struct erofs_walk *w = NULL;
+        const struct erofs_entry *entry = NULL;
+        int r;
+
+        r = erofs_walk_new(image, &w, e);
+        while (r >= 0) {
+                r = erofs_walk_next(w, &entry, e);
+                if (r <= 0)
+                        return r;
+                if (!allow_setuid && !entry->another_name)
+                        r = check_privilege(image, entry, e);
+        }
+        return r;
+}
+
+int erofs_check_fit(int fd, uint64_t covered, bool allow_setuid, struct error *e)
+{
+        _cleanup_(erofs_image_free_ptr) struct erofs_image *image = NULL;
+        int r;
+
+        r = erofs_image_open(fd, &image, e);
+        if (r >= 0)
+                r = check_super(image, covered, e);
+        return r < 0 ? r : check_tree(image, allow_setuid, e);
+}
