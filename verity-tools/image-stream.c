@@ -381,6 +381,13 @@ static int write_tree(struct image_stream *s, int hash_fd, uint64_t hash_base, s
         return 0;
 }
 
+int image_stream_flush(struct image_stream *s, struct error *e)
+{
+        if (s->current)
+                submit(s);
+        return drain(s, e);
+}
+
 int image_stream_finish(struct image_stream *s, int hash_fd, uint64_t hash_base, struct verity_geometry *g,
                         struct error *e)
 {
@@ -395,9 +402,7 @@ int image_stream_finish(struct image_stream *s, int hash_fd, uint64_t hash_base,
         r = verity_geometry_check(g, e);
         if (r < 0)
                 return r;
-        if (s->current)
-                submit(s);
-        r = drain(s, e);
+        r = image_stream_flush(s, e);
         if (r < 0)
                 return r;
         r = write_tree(s, hash_fd, hash_base, g);

@@ -38,6 +38,9 @@ uint64_t image_stream_position(const struct image_stream *s);
 /* Replaces bytes that were put before; their blocks are hashed again. */
 int image_stream_patch(struct image_stream *s, uint64_t at, const void *data, size_t size, struct error *e);
 
+/* Writes out all that was put, for who wants to read it back. After it only image_stream_free() is of use. */
+int image_stream_flush(struct image_stream *s, struct error *e);
+
 /* Ends the image and writes its tree to hash_fd, where the hash device begins at the byte hash_base. g: the
  * profile's geometry with data_blocks and hash_offset; its root hash is set. The superblock is the caller's
  * to write. */
