@@ -7,14 +7,32 @@ function(holdfast_library name)
   holdfast_packages(${name} ${A_PKG})
 endfunction()
 
-# holdfast_program(NAME SOURCES … LINK … PKG …): an executable in bin/.
+# holdfast_program(NAME [INSTALL] SOURCES … LINK … PKG …): an executable in bin/. INSTALL: `cmake --install` takes it, with completions for shells
+# and the man pages beside its sources; what only runs in the machine gets there by image/build.
 function(holdfast_program name)
-  cmake_parse_arguments(A "" "" "SOURCES;LINK;PKG" ${ARGN})
+  cmake_parse_arguments(A "INSTALL" "" "SOURCES;LINK;PKG" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_options(${name} PRIVATE -pie)
   target_link_libraries(${name} PRIVATE ${A_LINK})
   holdfast_packages(${name} ${A_PKG})
+  if(A_INSTALL)
+    holdfast_install(${name})
+  endif()
+endfunction()
+
+function(holdfast_install name)
+  install(TARGETS ${name})
+  set(completions ${CMAKE_BINARY_DIR}/completions)
+  file(MAKE_DIRECTORY ${completions})
+  foreach(shell bash zsh fish)
+    add_custom_command(TARGET ${name} POST_BUILD COMMAND ${name} --completion=${shell} > ${completions}/${name}.${shell})
+  endforeach()
+  install(FILES ${completions}/${name}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${name})
+  install(FILES ${completions}/${name}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _${name})
+  install(FILES ${completions}/${name}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/man/*.1)
+  install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endfunction()
 
 # holdfast_test(NAME SOURCES … LINK … PKG …): a criterion test program, run by ctest.
@@ -31,6 +49,8 @@ function(holdfast_test name)
   set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "Tested: 0 "
                        ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/ci/lsan.supp:print_suppressions=0")
 endfunction()
+
+set(HOLDFAST_FUZZ_RUNS 20000 CACHE STRING "Executions of each fuzz target")
 
 # holdfast_fuzz(NAME SOURCES … LINK …): a libFuzzer target with its seeds, if it has any, in tests/fuzz/corpus/NAME. ctest runs it for a fixed
 # number of executions; what it finds on the way stays below the build directory.
@@ -52,7 +72,7 @@ function(holdfast_fuzz name)
     endif()
     file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/found/${name})
     add_test(NAME fuzz-${name}
-      COMMAND fuzz-${name} -runs=20000 -max_len=8192 -print_final_stats=0 -verbosity=0
+      COMMAND fuzz-${name} -runs=${HOLDFAST_FUZZ_RUNS} -max_len=8192 -print_final_stats=0 -verbosity=0
               ${CMAKE_BINARY_DIR}/fuzz/found/${name} ${corpus}
       WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   endif()
