@@ -3,6 +3,7 @@
 
 #include <sepol/policydb.h>
 #include <sepol/policydb/policydb.h>
+#include <sepol/policydb/services.h>
 #include <stdint.h>
 
 #include "selinux/selinux.h"
@@ -61,6 +62,12 @@ struct selinux_policy {
  * libsepol answers from. */
 int policy_publish(struct selinux_policy *p, struct error *e);
 
+int find_class(const char *class, sepol_security_class_t *ret, struct error *e);
+
+/* What the policy allows, and why it does not allow what is wanted: SEPOL_COMPUTEAV_*. */
+int allowed_vector(const char *subject, const char *object, sepol_security_class_t class, uint32_t wanted,
+                   uint32_t *ret, unsigned *ret_reason, struct error *e);
+
 /* source.c: reads every *.cil of the directory, in the order of their names. */
 int source_read(const char *directory, struct source *s, struct error *e);
 int source_add(struct source *s, const char *path, char *text, size_t size, struct error *e);
@@ -69,6 +76,9 @@ void source_done(struct source *s);
 /* The file's text with a mark before each statement that stands on top: its line, and the number of the file.
  */
 int source_mark(const struct source *s, size_t file, char **ret, size_t *ret_size, struct error *e);
+
+/* The comment that stands nearest above a rule, on one line; the caller's to free. */
+int source_comment(const struct source *s, const char *path, unsigned line, char **ret);
 
 /* statements.c: from the resolved text, which becomes the source's. */
 int statements_find(struct source *s, const policydb_t *db, char *text, size_t size, struct error *e);

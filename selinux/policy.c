@@ -96,15 +96,15 @@ static int find_context(const char *context, sepol_security_id_t *ret, struct er
         return 0;
 }
 
-static int find_class(const char *class, sepol_security_class_t *ret, struct error *e)
+int find_class(const char *class, sepol_security_class_t *ret, struct error *e)
 {
         if (sepol_string_to_security_class(class, ret) < 0)
                 return error_set(e, -EINVAL, "class '%s': one that the policy knows expected", class);
         return 0;
 }
 
-static int allowed_vector(const char *subject, const char *object, sepol_security_class_t class,
-                          sepol_access_vector_t *ret, struct error *e)
+int allowed_vector(const char *subject, const char *object, sepol_security_class_t class, uint32_t wanted,
+                   uint32_t *ret, unsigned *ret_reason, struct error *e)
 {
         struct sepol_av_decision decision = {};
         sepol_security_id_t source, target;
@@ -115,7 +115,7 @@ static int allowed_vector(const char *subject, const char *object, sepol_securit
                 r = find_context(object, &target, e);
         if (r < 0)
                 return r;
-        if (sepol_compute_av(source, target, class, 0, &decision) < 0)
+        if (sepol_compute_av_reason(source, target, class, wanted, &decision, ret_reason) < 0)
                 return error_set(e, -EINVAL, "%s, %s: no answer from the policy", subject, object);
         *ret = decision.allowed;
         return 0;
@@ -125,6 +125,7 @@ int selinux_policy_allows(const struct selinux_policy *p, const char *subject, c
                           const char *class, const char *permission, struct error *e)
 {
         sepol_access_vector_t allowed = 0, wanted;
+        unsigned reason;
         sepol_security_class_t number;
         int r;
 
@@ -134,7 +135,7 @@ int selinux_policy_allows(const struct selinux_policy *p, const char *subject, c
                 return r;
         if (sepol_string_to_av_perm(number, permission, &wanted) < 0)
                 return error_set(e, -EINVAL, "permission '%s': one of class %s expected", permission, class);
-        r = allowed_vector(subject, object, number, &allowed, e);
+        r = allowed_vector(subject, object, number, wanted, &allowed, &reason, e);
         return r < 0 ? r : (allowed & wanted) == wanted;
 }
 
@@ -162,6 +163,7 @@ int selinux_policy_query(const struct selinux_policy *p, const char *subject, co
 {
         const policydb_t *db = &p->db->p;
         struct names names = {};
+        unsigned reason;
         int r = 0;
 
         for (unsigned i = 0; r >= 0 && i < db->p_classes.nprim; i++) {
@@ -171,7 +173,7 @@ int selinux_policy_query(const struct selinux_policy *p, const char *subject, co
 
                 if (class && strcmp(class, name) != 0)
                         continue;
-                r = allowed_vector(subject, object, (sepol_security_class_t)(i + 1), &vector, e);
+                r = allowed_vector(subject, object, (sepol_security_class_t)(i + 1), 0, &vector, &reason, e);
                 if (r >= 0)
                         r = add_permissions(&names, name, c->permissions.table, vector);
                 if (r >= 0 && c->comdatum)

@@ -19,7 +19,9 @@ static int find_type(const policydb_t *db, const char *context, unsigned *ret, s
         else if (strtok_r(copy, ":", &save) && strtok_r(NULL, ":", &save))
                 type = strtok_r(NULL, ":", &save);
         *ret = type ? type_number(db, type) : 0;
-        return *ret ? 0 : error_set(e, -EINVAL, "type '%s': one that the policy knows expected", context);
+        return *ret ? 0
+                    : error_set(e, -EINVAL, "type '%s': one that the policy knows expected",
+                                type ? type : context);
 }
 
 static int add_rule(struct selinux_rules *rules, const struct statement *s)

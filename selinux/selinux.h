@@ -79,3 +79,32 @@ void selinux_rules_done(struct selinux_rules *rules);
 int selinux_policy_find_rules(const struct selinux_policy *p, enum selinux_rule_kind kind,
                               const char *subject, const char *object, const char *class,
                               const char *permission, struct selinux_rules *ret, struct error *e);
+
+/* Why an access is denied, and what would allow it. */
+enum selinux_verdict {
+        SELINUX_ALLOWED,     /* this policy allows it */
+        SELINUX_RULE_NEEDED, /* no rule gives it, no promise forbids it */
+        SELINUX_FORBIDDEN,   /* a promise forbids it: `rules` are the neverallows, `comment` stands above the
+                                first */
+        SELINUX_CONSTRAINED, /* rules give it, levels, roles or users do not match: `rules` are the
+                                constraints */
+        SELINUX_UNKNOWN,     /* the policy has no such name: `comment` says which */
+};
+
+struct selinux_explanation {
+        enum selinux_verdict verdict;
+        struct selinux_rules rules;
+        char *comment; /* NULL where there is none */
+};
+
+/* Explains one permission on an object of the class; both contexts are complete. 0 with any verdict. */
+int selinux_policy_explain(const struct selinux_policy *p, const char *subject, const char *object,
+                           const char *class, const char *permission, struct selinux_explanation *ret,
+                           struct error *e);
+
+/* The rules that would allow the permissions (separated by spaces), in the words of the policy's class maps
+ * where these fit and break no promise: CIL on one line, the caller's to free. */
+int selinux_policy_suggest(const struct selinux_policy *p, const char *subject, const char *object,
+                           const char *class, const char *permissions, char **ret, struct error *e);
+void selinux_explanation_done(struct selinux_explanation *x);
+const char *selinux_verdict_name(enum selinux_verdict verdict);

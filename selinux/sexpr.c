@@ -135,6 +135,18 @@ const char *sexpr_atom(const struct sexpr *list, size_t i)
         return node ? node->atom : NULL;
 }
 
+bool sexpr_same(const struct sexpr *list, size_t i, const char *atom)
+{
+        const char *found = sexpr_atom(list, i);
+
+        return found && strcmp(found, atom) == 0;
+}
+
+bool sexpr_is(const struct sexpr *list, const char *keyword)
+{
+        return sexpr_same(list, 0, keyword);
+}
+
 void sexpr_print(FILE *f, const struct sexpr *node)
 {
         if (node->atom) {

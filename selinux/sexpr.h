@@ -38,5 +38,11 @@ const struct sexpr *sexpr_at(const struct sexpr *list, size_t i);
 /* The same when it is an atom; NULL otherwise. */
 const char *sexpr_atom(const struct sexpr *list, size_t i);
 
+/* Whether member i is this atom. */
+bool sexpr_same(const struct sexpr *list, size_t i, const char *atom);
+
+/* Whether it is a list that begins with this keyword. */
+bool sexpr_is(const struct sexpr *list, const char *keyword);
+
 /* Prints on one line, as it would be written by hand. */
 void sexpr_print(FILE *f, const struct sexpr *node);

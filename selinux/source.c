@@ -93,6 +93,48 @@ void source_done(struct source *s)
         *s = (struct source){};
 }
 
+static const char *next_line(const char *p)
+{
+        p += strcspn(p, "\n");
+        return p + (*p == '\n');
+}
+
+/* The lines that begin with ';' and stand together, nearest above the line. */
+static void find_comment(const char *text, unsigned line, const char **ret_begin, const char **ret_end)
+{
+        bool inside = false;
+
+        *ret_begin = *ret_end = text;
+        for (unsigned n = 1; n < line && *text; n++, text = next_line(text)) {
+                if (*text == ';' && !inside)
+                        *ret_begin = text;
+                if (*text == ';')
+                        *ret_end = next_line(text);
+                inside = *text == ';';
+        }
+}
+
+int source_comment(const struct source *s, const char *path, unsigned line, char **ret)
+{
+        const char *p = NULL, *end = NULL;
+        const char *separator = "";
+        size_t size;
+        FILE *f;
+
+        for (size_t i = 0; i < s->n_files; i++)
+                if (s->files[i].path == path)
+                        find_comment(s->files[i].text, line, &p, &end);
+        f = open_memstream(ret, &size);
+        if (!f)
+                return -ENOMEM;
+        for (; p < end; p = next_line(p)) {
+                p += strspn(p, "; ");
+                (void)fprintf(f, "%s%.*s", separator, (int)strcspn(p, "\n"), p);
+                separator = " ";
+        }
+        return fclose(f) == 0 ? 0 : -ENOMEM;
+}
+
 /* Comments go, so that no mark of somebody else's is left. */
 static void write_marked(FILE *f, const char *text, size_t size, size_t file)
 {
@@ -113,8 +155,11 @@ static void write_marked(FILE *f, const char *text, size_t size, size_t file)
                 if (*p == '(' && !quoted && depth++ == 0)
                         (void)fprintf(f, "\n;;* lmx %u %zu\n", line, file);
                 (void)fputc(*p, f);
-                if (*p == ')' && !quoted && depth > 0 && --depth == 0)
-                        (void)fputs("\n;;* lme\n", f);
+                if (*p == ')' && !quoted && depth > 0) {
+                        depth--;
+                        if (depth == 0)
+                                (void)fputs("\n;;* lme\n", f);
+                }
         }
 }
 

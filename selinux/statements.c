@@ -94,13 +94,6 @@ static bool has_bit(const word_t *set, unsigned value)
         return set[(value - 1) / WORD_BITS] >> ((value - 1) % WORD_BITS) & 1;
 }
 
-static bool is(const struct sexpr *statement, const char *keyword)
-{
-        const char *found = sexpr_atom(statement, 0);
-
-        return found && strcmp(found, keyword) == 0;
-}
-
 static int compare_sets(const void *a, const void *b)
 {
         return strcmp(((const struct named_set *)a)->name, ((const struct named_set *)b)->name);
@@ -127,7 +120,7 @@ static int look_up_types(void *userdata, const char *name, word_t *ret)
                 for (size_t i = 0; r >= 0 && i < s->n_statements; i++) {
                         const struct sexpr *text = s->statements[i].text;
 
-                        if (!is(text, "typeattributeset") || strcmp(sexpr_atom(text, 1), name) != 0)
+                        if (!sexpr_is(text, "typeattributeset") || !sexpr_same(text, 1, name))
                                 continue;
                         r = evaluate(&types, sexpr_at(text, 2), part);
                         for (size_t w = 0; w < s->words; w++)
@@ -149,7 +142,7 @@ static enum selinux_rule_kind kind_of(const struct sexpr *text)
                      {"mlsconstrain", SELINUX_CONSTRAINT}};
 
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-                if (is(text, kinds[i].keyword))
+                if (sexpr_is(text, kinds[i].keyword))
                         return kinds[i].kind;
         return SELINUX_OTHER;
 }
@@ -186,7 +179,7 @@ static bool is_container(const struct sexpr *statement)
                                                  "booleanif", "tunableif", "true",     "false"};
 
         for (size_t i = 0; i < ELEMENTSOF(containers); i++)
-                if (is(statement, containers[i]))
+                if (sexpr_is(statement, containers[i]))
                         return true;
         return false;
 }
@@ -198,7 +191,7 @@ static int walk(struct source *s, const struct sexpr *list, struct place *at)
         for (const struct sexpr *n = list; r >= 0 && n; n = n->next) {
                 if (n->atom)
                         continue;
-                if (is(n, SEXPR_MARK)) {
+                if (sexpr_is(n, SEXPR_MARK)) {
                         const char *line = sexpr_atom(n, 2), *file = sexpr_atom(n, 3);
 
                         if (line && file && strcmp(sexpr_atom(n, 1), "lmx") == 0) {
@@ -243,11 +236,11 @@ static int find_sets(struct source *s, const policydb_t *db)
                 const struct sexpr *text = s->statements[i].text;
                 const char *name = sexpr_atom(text, 1), *actual = sexpr_atom(text, 2);
 
-                if (is(text, "type"))
+                if (sexpr_is(text, "type"))
                         r = add_set(s, name, type_number(db, name));
-                else if (is(text, "typealiasactual") && actual)
+                else if (sexpr_is(text, "typealiasactual") && actual)
                         r = add_set(s, name, type_number(db, actual));
-                else if (is(text, "typeattribute"))
+                else if (sexpr_is(text, "typeattribute"))
                         r = add_set(s, name, 0);
         }
         qsort(s->sets, s->n_sets, sizeof(*s->sets), compare_sets);
@@ -355,7 +348,7 @@ static int mapped_permissions(const struct question *q, const struct sexpr *map,
         for (size_t i = 0; r >= 0 && i < q->s->n_statements; i++) {
                 const struct sexpr *text = q->s->statements[i].text;
 
-                if (!is(text, "classmapping") || strcmp(sexpr_atom(text, 1), sexpr_atom(map, 1)) != 0)
+                if (!sexpr_is(text, "classmapping") || !sexpr_same(text, 1, sexpr_atom(map, 1)))
                         continue;
                 r = look_up_member(members, sexpr_atom(text, 2), &bit);
                 for (const struct sexpr *n = sexpr_at(text, 3); r >= 0 && n && (chosen & bit); n = n->next)
@@ -385,9 +378,9 @@ static int permissions_of(const struct question *q, const struct sexpr *node, un
 
                 if (!of || strcmp(of, name) != 0)
                         continue;
-                if (!node->atom && is(text, "classmap"))
+                if (!node->atom && sexpr_is(text, "classmap"))
                         r = mapped_permissions(q, text, sexpr_at(node, 1), nesting, ret);
-                else if (node->atom && is(text, "classpermissionset"))
+                else if (node->atom && sexpr_is(text, "classpermissionset"))
                         r = permissions_of(q, sexpr_at(text, 2), nesting + 1, ret);
         }
         return r;

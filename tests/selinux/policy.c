@@ -12,11 +12,7 @@
 
 #include "base/file.h"
 #include "selinux/selinux.h"
-
-#define HOST(type) "system_u:system_r:" type ":s0-s0:c0.c1023"
-#define CONTAINER(categories) "system_u:system_r:container_t:s0:" categories
-#define OBJECT(type) "system_u:object_r:" type ":s0"
-#define OBJECT_OF(type, categories) "system_u:object_r:" type ":s0:" categories
+#include "test.h"
 
 Test(policy, compiles_and_hides_nothing)
 {
@@ -137,25 +133,6 @@ ParameterizedTest(struct access *a, policy, answers)
                      a->permission, a->expected, r, r < 0 ? e.message : "");
 }
 
-/* The policy with one more file, compiled. */
-static int compile_with(const char *addition, struct error *e)
-{
-        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
-        char directory[] = "/tmp/selinux-policy.XXXXXX", command[256], path[64];
-        int r;
-
-        cr_assert_not_null(mkdtemp(directory));
-        (void)snprintf(command, sizeof(command), "cp " POLICY "/*.cil %s", directory);
-        cr_assert_eq(system(command), 0); /* NOLINT(cert-env33-c) */
-        (void)snprintf(path, sizeof(path), "%s/80-addition.cil", directory);
-        cr_assert_eq(write_file_atomic(AT_FDCWD, path, addition, strlen(addition), 0644, e), 0, "%s",
-                     e->message);
-        r = selinux_policy_compile(directory, &p, e);
-        (void)snprintf(command, sizeof(command), "rm -r %s", directory);
-        cr_assert_eq(system(command), 0); /* NOLINT(cert-env33-c) */
-        return r;
-}
-
 struct addition {
         char text[160], message[64];
 };
@@ -191,8 +168,9 @@ ParameterizedTestParameters(policy, promises)
 
 ParameterizedTest(struct addition *a, policy, promises)
 {
+        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
         struct error e = {};
-        int r = compile_with(a->text, &e);
+        int r = selinux_policy_compile_with(POLICY, "80-addition.cil", a->text, &p, &e);
 
         if (a->message[0] == '\0') {
                 cr_expect_eq(r, 0, "%s: %s", a->text, e.message);

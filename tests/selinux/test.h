@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Contexts as the tests write them. */
+#pragma once
+
+#define HOST(type) "system_u:system_r:" type ":s0-s0:c0.c1023"
+#define CONTAINER(categories) "system_u:system_r:container_t:s0:" categories
+#define OBJECT(type) "system_u:object_r:" type ":s0"
+#define OBJECT_OF(type, categories) "system_u:object_r:" type ":s0:" categories
