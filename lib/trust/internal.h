@@ -92,3 +92,48 @@ bool trust_raw_verifies(EVP_PKEY *key, const EVP_MD *digest, const void *data, s
  * -EKEYREJECTED if there is none. */
 int trust_raw_find(EVP_PKEY *key, const EVP_MD *digest, const void *data, size_t size, const void *raw,
                    size_t raw_size, uint8_t **ret, size_t *ret_size);
+
+/* --- verifying --- */
+
+struct trust_store {
+        char *path;
+        struct trust_certificates certificates[TRUST_PURPOSES];
+        bool pki;   /* authorities, lists and time count; otherwise a signer is trusted by itself alone */
+        int64_t at; /* the time that certificates have to be valid at, in seconds since 1970 */
+        X509_CRL *crls[32];
+        size_t n_crls;
+};
+
+/* One signature while it is looked at. Whatever looks puts what it finds into the report. */
+struct trust_verification {
+        const struct trust_store *store;
+        enum trust_purpose purpose;
+        const void *data; /* that should be signed */
+        size_t size;
+        struct trust_report *report;
+        CMS_ContentInfo *cms;
+        CMS_SignerInfo *si;      /* its one signer, borrowed */
+        const EVP_MD *digest;    /* the signer's */
+        bool rsa;                /* not ECDSA */
+        STACK_OF(X509) * inside; /* the certificates inside the signature */
+        X509 *signer;            /* borrowed */
+};
+
+/* Parses the signature and checks its form; sets cms, si, digest and rsa. */
+int trust_check_form(struct trust_verification *v, const void *der, size_t size, bool attached);
+
+/* Checks the way from v->signer to a trusted certificate, validity and revocation. */
+void trust_check_path(struct trust_verification *v);
+
+/* Subject and fingerprint, fit for a terminal. */
+void trust_describe(X509 *x, size_t size, char *ret);
+
+/* Adds a finding. trust_refuse() returns `result`. kernel: the negative errno with which the kernel answers
+ * to this alone, 0 if it takes it. */
+void trust_accept(struct trust_report *report, const char *check, const char *expected, const char *found,
+                  ...) __attribute__((format(printf, 4, 5)));
+int trust_refuse(struct trust_report *report, const char *check, int result, int kernel, const char *expected,
+                 const char *found, ...) __attribute__((format(printf, 6, 7)));
+
+/* 0, or the first refusal as an error. */
+int trust_report_result(const struct trust_report *report, struct error *e);

@@ -154,10 +154,13 @@ static bool is_uri(const char *name)
 static int nothing_loaded(const struct trust_providers *p, const char *name, const char *what,
                           const struct trust_objects *o, struct error *e)
 {
-        unsigned long last = ERR_peek_last_error();
-        const char *reason = ERR_reason_error_string(last);
+        const char *reason, *detail = NULL;
         char text[128];
+        int flags = 0;
 
+        reason = ERR_reason_error_string(ERR_peek_last_error_all(NULL, NULL, NULL, &detail, &flags));
+        if (trust_is_pkcs11(name) && detail && (flags & ERR_TXT_STRING))
+                reason = detail;
         (void)snprintf(text, sizeof(text), "%s", reason ?: "found none");
         ERR_clear_error();
         if (trust_is_pkcs11(name))

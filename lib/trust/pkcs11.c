@@ -67,6 +67,19 @@ static char *shorten(const char *uri, bool token)
         return text;
 }
 
+/* A file that should hold the PIN and cannot be read. */
+static int check_pin_source(const char *uri, struct error *e)
+{
+        _cleanup_free_ char *source = trust_pkcs11_attribute(uri, "pin-source");
+        const char *path = source;
+
+        if (!path)
+                return 0;
+        if (strncmp(path, "file:", 5) == 0)
+                path += 5;
+        return access(path, R_OK) < 0 ? error_errno(e, -errno, "pin-source %s", path) : 0;
+}
+
 /* The provider says only that it found nothing. Who is asked for a PIN now is not logged in, so the token is
  * there and took no PIN before; and a token that shows other objects is there too. No PIN is tried here: a
  * token locks itself after a few wrong ones. */
@@ -75,27 +88,32 @@ int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, const
 {
         _cleanup_(trust_objects_done) struct trust_objects object = {}, others = {};
         _cleanup_free_ char *bare = shorten(uri, false), *token = shorten(uri, true);
+        int r;
 
         if (!bare || !token)
                 return -ENOMEM;
-        if (trust_load_objects(p, bare, 0, false, &object) < 0 ||
-            trust_load_objects(p, token, 0, false, &others) < 0)
-                return -ENOMEM;
+        r = check_pin_source(uri, e);
+        if (r >= 0)
+                r = trust_load_objects(p, bare, 0, false, &object);
+        if (r >= 0)
+                r = trust_load_objects(p, token, 0, false, &others);
         ERR_clear_error();
+        if (r < 0)
+                return r;
         if (object.asked && strstr(uri, "pin-"))
                 return error_set(e, -EACCES,
                                  "%s: the token refused the PIN; check it, a few wrong ones lock it", bare);
-        if (object.asked)
-                return error_set(e, -EACCES,
-                                 "%s: the token asks for a PIN; add ?pin-source=file:PATH to the URI, or run "
-                                 "at a terminal",
-                                 bare);
-        if (others.n > 0)
+        if (others.n > 0 && !(object.asked && strstr(what, "key")))
                 return error_set(
                         e, -ENOENT,
                         "%s: %s expected, found none of that name among %zu objects; `pkcs11-tool -O` "
                         "lists them",
                         bare, what, others.n);
+        if (object.asked)
+                return error_set(e, -EACCES,
+                                 "%s: the token asks for a PIN; add ?pin-source=file:PATH to the URI, or run "
+                                 "at a terminal",
+                                 bare);
         return error_set(e, -ENODEV,
                          "%s: a token that holds a %s expected: %s; check the names, and that the provider "
                          "knows the module (?module-path=, PKCS11_PROVIDER_MODULE)",

@@ -7,7 +7,8 @@
  *
  * A certificate is good for one purpose, named by one extended key usage. The trusted certificates of a
  * purpose lie in DIRECTORY/<purpose>.pem. The kernel and the firmware know no purposes, so whoever loads
- * something checks here first. Expiry is not judged: where this runs at boot no clock can be trusted. */
+ * something checks here first. Expiry, chains and revocation are judged where a program asks for it, not at
+ * boot, where no clock can be trusted. */
 #pragma once
 
 #include <stdbool.h>
@@ -112,8 +113,16 @@ struct trust_store;
 
 /* Reads <purpose>.pem of every purpose below `path` (relative to dirfd). A purpose without a file has no
  * trusted certificates. A certificate that does not carry exactly the purpose of its file, or whose key the
- * kernel cannot use, is -EKEYREJECTED. */
+ * kernel cannot use, is -EKEYREJECTED. Each is trusted by itself alone, whatever the time. */
 int trust_store_open(int dirfd, const char *path, struct trust_store **ret, struct error *e);
+
+/* The same for programs that have a clock. Certification authorities may stand among the certificates: then
+ * the signer's certificate lies inside the signature, carries the purpose, and chains to one of them (RFC
+ * 5280, at most 8 between). Certificates have to be valid at the time `at` (seconds since 1970). The
+ * revocation lists crl.pem and *.crl.pem of the directory count for the issuers that have one; a list has to
+ * be valid now, and what is on it is refused whatever `at` says. At most 32 certificates a file and inside a
+ * signature, 32 lists, 4 MiB a list's file. */
+int trust_store_open_pki(int dirfd, const char *path, int64_t at, struct trust_store **ret, struct error *e);
 struct trust_store *trust_store_free(struct trust_store *s);
 DEFINE_CLEANUP(struct trust_store *, trust_store_free)
 
@@ -123,11 +132,32 @@ size_t trust_store_count(const struct trust_store *s, enum trust_purpose purpose
 /* Checks a detached signature over data. Returns 0, or
  *   -EBADMSG      not a signature in the form described above, or it has content
  *   -ENOKEY       the signer is not in the store
- *   -EKEYREJECTED the signer is trusted for another purpose, or the signature does not match the data. */
+ *   -EKEYREJECTED the signer is trusted for another purpose, or the signature does not match the data
+ * and with trust_store_open_pki() also
+ *   -EKEYEXPIRED, -EKEYREVOKED. */
 int trust_verify_detached(const struct trust_store *s, enum trust_purpose purpose, const void *data,
                           size_t size, const void *der, size_t der_size, struct error *e);
 
-/* The same for a signature with its content inside. *ret_content points into der. */
+/* One thing that was looked at. */
+struct trust_finding {
+        const char *check; /* "form", "signer", "chain", "validity", "revocation" or "signature" */
+        int result;        /* 0, or what trust_verify_detached() returns for it */
+        int kernel; /* what the kernel (measured: 6.12) answers for this reason alone; 0: it does not mind */
+        char expected[128], found[256];
+};
+
+/* In the order they were looked at; what could not be looked at is missing. */
+struct trust_report {
+        struct trust_finding findings[8];
+        size_t n;
+};
+
+/* As trust_verify_detached(), and tells all that it found. */
+int trust_report_detached(const struct trust_store *s, enum trust_purpose purpose, const void *data,
+                          size_t size, const void *der, size_t der_size, struct trust_report *ret,
+                          struct error *e);
+
+/* As trust_verify_detached() for a signature with its content inside. *ret_content points into der. */
 int trust_verify_attached(const struct trust_store *s, enum trust_purpose purpose, const void *der,
                           size_t der_size, const void **ret_content, size_t *ret_size, struct error *e);
 
