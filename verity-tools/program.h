@@ -2,6 +2,7 @@
 /* The program's options, and one function a verb: each takes its operands and returns the exit status. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/args.h"
@@ -13,10 +14,12 @@ struct verity_options {
         enum json_mode json;
         const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
                 *algorithm;
-        const char *output, *file_contexts, *signature, *trust, *format;
+        const char *output, *file_contexts, *signature, *trust, *format, *digest_out, *attach;
         struct image_file_options image;
         struct arg_list providers;
-        bool allow_setuid, deferred;
+        const char *push, *platform, *authfile, *tls_ca;
+        uint64_t timeout;
+        bool allow_setuid, deferred, squash, plain_http;
 };
 
 extern struct verity_options options;
@@ -35,6 +38,14 @@ int open_signer(const char *key, const char *certificate, struct trust_signer **
 
 /* Opens the image that the options describe and reads every block, with a progress line. */
 int open_verified_image(const char *path, struct image_file *ret, struct error *e);
+
+struct registry_options;
+
+/* How the options say that registries are reached. */
+void registry_options_from(struct registry_options *ret);
+
+/* A path in the directory for large temporary files, beside which there is room for an image. */
+int scratch_path(char ret[static PATH_MAX], struct error *e);
 
 int verb_build(int argc, char **argv);
 int verb_image(int argc, char **argv);

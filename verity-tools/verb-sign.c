@@ -2,9 +2,11 @@
 /* verity sign */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "program.h"
 
 int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e)
@@ -38,6 +40,61 @@ static int write_signature(const struct trust_signer *signer, const struct verit
                                  e);
 }
 
+/* What a key that lies elsewhere has to sign: as bytes in the file, and printed with all that its owner asks.
+ */
+static int write_digest(const struct trust_signer *signer, enum trust_purpose purpose, const char *root_hash,
+                        struct error *e)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        char hex[2 * sizeof((struct trust_digest){}.bytes) + 1];
+        struct trust_digest d;
+        int r;
+
+        r = trust_signer_digest(signer, purpose, root_hash, strlen(root_hash), &d, e);
+        if (r >= 0)
+                r = write_file_atomic(AT_FDCWD, options.digest_out, d.bytes, d.size, 0644, e);
+        if (r < 0)
+                return r;
+        hex_encode(d.bytes, d.size, hex);
+        if (options.json == JSON_OFF)
+                return printf("%s\n", hex) < 0 ? -EIO : 0;
+        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("root_hash", root_hash),
+                           SD_JSON_BUILD_PAIR_STRING("digest_algorithm", d.algorithm),
+                           SD_JSON_BUILD_PAIR_STRING("digest", hex),
+                           SD_JSON_BUILD_PAIR("digest_base64", SD_JSON_BUILD_BASE64(d.bytes, d.size)),
+                           SD_JSON_BUILD_PAIR_STRING("signature_scheme", d.scheme));
+        return r < 0 ? r : json_print(v, options.json);
+}
+
+static int make_signature(const struct trust_signer *signer, enum trust_purpose purpose,
+                          const char *root_hash, uint8_t **ret, size_t *ret_size, struct error *e)
+{
+        _cleanup_free_ char *raw = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!options.attach)
+                return trust_sign(signer, purpose, root_hash, strlen(root_hash), false, ret, ret_size, e);
+        r = read_file(AT_FDCWD, options.attach, TRUST_RAW_MAX, &raw, &n, e);
+        if (r < 0)
+                return r;
+        r = trust_attach(signer, purpose, root_hash, strlen(root_hash), raw, n, ret, ret_size, e);
+        return r < 0 ? error_prefix(e, r, "%s", options.attach) : 0;
+}
+
+static int check_options(const char *path, struct error *e)
+{
+        const char *const inputs[] = {path, options.image.hash_file, options.key, options.certificate,
+                                      options.attach};
+        const char *output = options.digest_out ?: options.output;
+
+        if (!options.key + !options.digest_out + !options.attach != 2)
+                return error_set(e, -EINVAL, "one of --key=, --digest-out= and --attach= expected");
+        if (!output || !options.certificate)
+                return error_set(e, -EINVAL, "--certificate= and --output= expected, see --help");
+        return check_output(output, inputs, ELEMENTSOF(inputs), e);
+}
+
 /* The whole image is read first: what does not hold together is not signed. */
 static int sign(const char *path, struct error *e)
 {
@@ -51,20 +108,17 @@ static int sign(const char *path, struct error *e)
 
         if (purpose == TRUST_PURPOSES)
                 return -EINVAL;
-        if (!options.output || !options.key || !options.certificate)
-                return error_set(e, -EINVAL, "--key=, --certificate= and --output= expected, see --help");
-        r = check_output(
-                options.output,
-                (const char *const[]){path, options.image.hash_file, options.key, options.certificate}, 4, e);
+        r = check_options(path, e);
         if (r >= 0)
                 r = open_signer(options.key, options.certificate, &signer, e);
-        if (r < 0)
-                return r;
-        r = open_verified_image(path, &i, e);
+        if (r >= 0)
+                r = open_verified_image(path, &i, e);
         if (r < 0)
                 return r;
         verity_geometry_root_hash(&i.geometry, root_hash);
-        r = trust_sign(signer, purpose, root_hash, strlen(root_hash), false, &der, &size, e);
+        if (options.digest_out)
+                return write_digest(signer, purpose, root_hash, e);
+        r = make_signature(signer, purpose, root_hash, &der, &size, e);
         return r < 0 ? r : write_signature(signer, &i.geometry, der, size, e);
 }
 
