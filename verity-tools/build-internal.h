@@ -3,14 +3,28 @@
 #pragma once
 
 #include "verity-tools/build.h"
+#include "verity-tools/file-tree.h"
+#include "verity-tools/image-stream.h"
 
-/* Copies the tar at source_fd (any dialect, any supported compression) to out_fd as a plain pax archive that
- * mkfs.erofs reads as we do: relative names without "..", numeric owners, time 0, no holes, only the extended
- * attributes that a layer may have. */
-int tar_normalise(int source_fd, const char *name, int out_fd, bool allow_setuid, struct error *e);
+struct selabel_handle;
 
-/* Walks a directory tree and refuses files with setuid, setgid or capabilities. */
-int tree_refuse_setuid(int dirfd, const char *path, struct error *e);
+struct builder {
+        struct builder_options o;
+        struct image_stream *stream;
+        struct file_tree tree;
+        struct selabel_handle *labels; /* NULL: none */
+        struct xattr_list xattrs;      /* of the entry at hand */
+        uint64_t data, holes;          /* bytes that count against the limits */
+        uint64_t size;                 /* of the image, once its data has ended */
+};
+
+/* Puts an entry in its place with b->xattrs. -EBADMSG: setuid, setgid or capabilities that are not allowed.
+ * label: whether file_contexts are asked. *ret is NULL for an entry that takes another away. */
+int builder_add_entry(struct builder *b, const char *path, struct file_attributes *a, bool label,
+                      struct file_inode **ret, struct error *e);
+
+/* Where the content of a file begins; `size` bytes of it must follow in the stream. */
+int builder_begin_content(struct builder *b, struct file_inode *inode, uint64_t size, struct error *e);
 
 /* A new file beside `path` under a temporary name, which the caller removes or renames. */
 int temporary_beside(const char *path, char **ret_name, int *ret_fd, struct error *e);

@@ -10,8 +10,9 @@
 #define BUILD_DATA_MAX (UINT64_C(64) << 30)   /* bytes of files */
 #define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
 #define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
-#define BUILD_DEPTH_MAX 1024u                 /* directories above an entry */
+#define BUILD_DEPTH_MAX 256u                 /* directories above an entry */
 #define BUILD_XATTRS_MAX (UINT64_C(16) << 20) /* bytes of extended attributes, each different set once */
+#define BUILD_INODE_XATTRS 256 /* extended attributes of one inode */
 #define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
 
 struct build_options {

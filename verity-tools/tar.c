@@ -1,19 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One parser decides what a tar means. mkfs.erofs gets an archive that we wrote, so that what was checked
- * here is what it builds. */
+/* What the entries of an archive mean is decided here, once; libarchive knows the dialects. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/posix_acl.h>
 #include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "base/file.h"
 #include "build-internal.h"
+#include "decompress.h"
 
-#define READ_BLOCK ((size_t)256 * 1024)
-#define NAME_MAX_BYTES 255
-#define PATH_MAX_BYTES 4095
+#define WHITEOUT ".wh."
+#define WHITEOUT_OPAQUE ".wh..wh..opq"
+#define WHITEOUT_OTHER ".wh..wh." /* AUFS's own files */
+
+#define MAJOR_MAX 0xfffu
+#define MINOR_MAX 0xfffffu
+#define MTIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
+
+struct reader {
+        struct builder *b;
+        struct archive *archive;
+        struct decompressor *input;
+        const char *name; /* of the tar, for messages */
+        uint64_t total;   /* bytes of the file */
+        uint64_t n;       /* entries */
+        int failed;       /* the input's error, which is the cause of libarchive's */
+        struct error error;
+};
 
 static void archive_read_done(struct archive **a)
 {
@@ -21,288 +39,328 @@ static void archive_read_done(struct archive **a)
                 (void)archive_read_free(*a);
 }
 
-static void archive_write_done(struct archive **a)
+static la_ssize_t read_input(struct archive *a, void *userdata, const void **ret)
 {
-        if (*a)
-                (void)archive_write_free(*a);
-}
-
-struct copy {
-        struct archive *in, *out;
-        const char *name; /* of the tar, for messages */
-        bool allow_setuid;
-        uint64_t entries, bytes, holes;
-};
-
-static int archive_error(struct copy *c, struct archive *a, int r, const char *path, struct error *e)
-{
-        return error_set(e, r, "%s: entry %" PRIu64 "%s%.200s: %s", c->name, c->entries, path ? " " : "",
-                         path ?: "", archive_error_string(a) ?: "not a tar archive");
-}
-
-/* The name without leading "/" and "./", or -EBADMSG if it would leave the root or no file system could hold
- * it. */
-static int clean_path(const struct copy *c, const char *path, char ret[static PATH_MAX_BYTES + 1],
-                      struct error *e)
-{
-        const char *p = path;
+        struct reader *t = userdata;
         size_t size = 0;
 
-        while (p && *p) {
-                size_t n = strcspn(p, "/");
-
-                if (n == 2 && p[0] == '.' && p[1] == '.')
-                        return error_set(e, -EBADMSG,
-                                         "%s: entry %" PRIu64 " %.200s: a name without \"..\" expected",
-                                         c->name, c->entries, path);
-                if (n > NAME_MAX_BYTES || size + n + 2 > PATH_MAX_BYTES)
-                        return error_set(e, -EBADMSG,
-                                         "%s: entry %" PRIu64
-                                         " %.200s…: names up to %d bytes and paths up to %d expected",
-                                         c->name, c->entries, path, NAME_MAX_BYTES, PATH_MAX_BYTES);
-                if (n > 0 && !(n == 1 && p[0] == '.')) {
-                        if (size > 0)
-                                ret[size++] = '/';
-                        memcpy(ret + size, p, n);
-                        size += n;
-                }
-                p += n + (p[n] == '/');
+        t->failed = decompressor_next(t->input, ret, &size, &t->error);
+        if (t->failed < 0) {
+                archive_set_error(a, -t->failed, "%s", t->error.message);
+                return ARCHIVE_FATAL;
         }
-        if (!path || path[0] == '\0')
-                return error_set(e, -EBADMSG, "%s: entry %" PRIu64 ": a name expected, found an empty one",
-                                 c->name, c->entries);
-        ret[size] = '\0';
+        if (t->b->o.progress)
+                t->b->o.progress(t->b->o.userdata, decompressor_position(t->input), t->total);
+        return (la_ssize_t)size;
+}
+
+static int archive_failed(struct reader *t, int r, struct error *e)
+{
+        if (t->failed < 0)
+                return error_set(e, t->failed, "%s", t->error.message);
+        return error_set(e, r, "%s", archive_error_string(t->archive) ?: "not a tar archive");
+}
+
+/* --- one entry's attributes --- */
+
+static int read_id(la_int64_t id, const char *what, uint32_t *ret, struct error *e)
+{
+        if (id < 0 || id >= UINT32_MAX)
+                return error_set(e, -EBADMSG, "%s: 0 to 4294967294 expected, found %" PRId64, what,
+                                 (int64_t)id);
+        *ret = (uint32_t)id;
         return 0;
 }
 
-static int refuse_setuid(const struct copy *c, const char *path, const char *what, struct error *e)
+static void read_time(struct archive_entry *entry, struct file_attributes *a)
 {
-        return error_set(e, -EBADMSG, "%s: %.200s: a file without %s expected, found one; see --allow-setuid",
-                         c->name, path, what);
+        int64_t time = archive_entry_mtime(entry);
+        long nsec = archive_entry_mtime_nsec(entry);
+
+        a->mtime = time < 0 ? 0 : time > MTIME_MAX ? MTIME_MAX : time;
+        a->mtime_nsec = a->mtime == time && nsec >= 0 && nsec < 1000000000 ? (uint32_t)nsec : 0;
 }
 
-/* Attributes of the machine that made the archive, labels and overlayfs's own marks stay behind. */
-static int clean_xattrs(const struct copy *c, struct archive_entry *in, struct archive_entry *out,
-                        const char *path, struct error *e)
+static int read_device(struct archive_entry *entry, dev_t *ret, struct error *e)
 {
+        uint64_t major = archive_entry_rdevmajor(entry), minor = archive_entry_rdevminor(entry);
+
+        if (major > MAJOR_MAX || minor > MINOR_MAX)
+                return error_set(e, -EBADMSG,
+                                 "device numbers up to %u:%u expected, found %" PRIu64 ":%" PRIu64, MAJOR_MAX,
+                                 MINOR_MAX, major, minor);
+        *ret = makedev((unsigned)major, (unsigned)minor);
+        return 0;
+}
+
+static int read_attributes(struct archive_entry *entry, struct file_attributes *a, struct error *e)
+{
+        mode_t type = archive_entry_filetype(entry);
+        int r;
+
+        *a = (struct file_attributes){.mode = type | (archive_entry_perm(entry) & 07777)};
+        r = read_id(archive_entry_uid(entry), "user", &a->uid, e);
+        if (r >= 0)
+                r = read_id(archive_entry_gid(entry), "group", &a->gid, e);
+        if (r < 0)
+                return r;
+        read_time(entry, a);
+        if (S_ISREG(type) || S_ISDIR(type) || S_ISFIFO(type))
+                return 0;
+        if (S_ISCHR(type) || S_ISBLK(type))
+                return read_device(entry, &a->rdev, e);
+        if (!S_ISLNK(type))
+                return error_set(e, -EBADMSG,
+                                 "file, directory, link, device or pipe expected, found another type");
+        a->target = archive_entry_symlink(entry);
+        if (!a->target || a->target[0] == '\0' || strlen(a->target) > PATH_MAX_BYTES)
+                return error_set(e, -EBADMSG, "a link target of 1 to %d bytes expected", PATH_MAX_BYTES);
+        return 0;
+}
+
+static int acl_tag(int tag)
+{
+        switch (tag) {
+        case ARCHIVE_ENTRY_ACL_USER_OBJ:
+                return ACL_USER_OBJ;
+        case ARCHIVE_ENTRY_ACL_USER:
+                return ACL_USER;
+        case ARCHIVE_ENTRY_ACL_GROUP_OBJ:
+                return ACL_GROUP_OBJ;
+        case ARCHIVE_ENTRY_ACL_GROUP:
+                return ACL_GROUP;
+        case ARCHIVE_ENTRY_ACL_MASK:
+                return ACL_MASK;
+        case ARCHIVE_ENTRY_ACL_OTHER:
+                return ACL_OTHER;
+        default:
+                return 0; /* of no POSIX ACL, which is found out later */
+        }
+}
+
+static int read_acl(struct reader *t, struct archive_entry *entry, int want, const char *name,
+                    struct error *e)
+{
+        int n = archive_entry_acl_reset(entry, want), type, permissions, tag, id;
+        _cleanup_free_ struct acl_entry *entries = NULL;
+        _cleanup_free_ uint8_t *acl = NULL;
+        size_t size = 0, i = 0;
+        const char *unused;
+        int r;
+
+        if (n <= 0)
+                return 0;
+        entries = calloc((size_t)n, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+        while (i < (size_t)n &&
+               archive_entry_acl_next(entry, want, &type, &permissions, &tag, &id, &unused) == ARCHIVE_OK)
+                entries[i++] =
+                        (struct acl_entry){(uint16_t)acl_tag(tag), (uint16_t)permissions, (uint32_t)id};
+        r = acl_format(entries, i, &acl, &size, e);
+        return r < 0 ? r : xattr_list_add(&t->b->xattrs, name, acl, size, e);
+}
+
+static int read_xattrs(struct reader *t, struct archive_entry *entry, struct error *e)
+{
+        int types = archive_entry_acl_types(entry), r = 0;
         const char *key;
         const void *value;
         size_t size;
 
-        (void)archive_entry_xattr_reset(in);
-        while (archive_entry_xattr_next(in, &key, &value, &size) == ARCHIVE_OK) {
-                bool capability = strcmp(key, "security.capability") == 0;
-
-                if (capability && !c->allow_setuid)
-                        return refuse_setuid(c, path, "capabilities", e);
-                if (capability || strncmp(key, "user.", 5) == 0)
-                        archive_entry_xattr_add_entry(out, key, value, size);
-        }
-        return 0;
+        xattr_list_reset(&t->b->xattrs);
+        (void)archive_entry_xattr_reset(entry);
+        while (r >= 0 && archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK)
+                r = xattr_list_add(&t->b->xattrs, key, value, size, e);
+        if (r >= 0 && (types & ARCHIVE_ENTRY_ACL_TYPE_NFS4))
+                return error_set(e, -EBADMSG, "a POSIX ACL expected, found one of NFSv4");
+        if (r >= 0 && (types & ARCHIVE_ENTRY_ACL_TYPE_ACCESS))
+                r = read_acl(t, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", e);
+        if (r >= 0 && (types & ARCHIVE_ENTRY_ACL_TYPE_DEFAULT))
+                r = read_acl(t, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", e);
+        return r;
 }
 
-static int clean_type(const struct copy *c, struct archive_entry *in, struct archive_entry *out,
-                      const char *path, struct error *e)
+/* --- content --- */
+
+static int add_hole(struct reader *t, uint64_t size, struct error *e)
 {
-        mode_t type = archive_entry_filetype(in), permissions = archive_entry_perm(in);
-        char target[PATH_MAX_BYTES + 1];
-        int r;
-
-        if (archive_entry_hardlink(in)) {
-                r = clean_path(c, archive_entry_hardlink(in), target, e);
-                if (r < 0)
-                        return r;
-                archive_entry_copy_hardlink(out, target);
-                archive_entry_set_filetype(out, AE_IFREG);
-                return 0;
-        }
-        if (!S_ISREG(type) && !S_ISDIR(type) && !S_ISLNK(type) && !S_ISCHR(type) && !S_ISBLK(type) &&
-            !S_ISFIFO(type))
-                return error_set(
-                        e, -EBADMSG,
-                        "%s: %.200s: file, directory, link, device or pipe expected, found another type",
-                        c->name, path);
-        if (S_ISREG(type) && (permissions & (S_ISUID | S_ISGID)) && !c->allow_setuid)
-                return refuse_setuid(c, path, "setuid or setgid", e);
-        archive_entry_set_filetype(out, type);
-        archive_entry_set_perm(out, permissions);
-        if (S_ISREG(type))
-                archive_entry_set_size(out, archive_entry_size(in));
-        if (S_ISCHR(type) || S_ISBLK(type)) {
-                archive_entry_set_rdevmajor(out, archive_entry_rdevmajor(in));
-                archive_entry_set_rdevminor(out, archive_entry_rdevminor(in));
-        }
-        if (S_ISLNK(type)) {
-                const char *link = archive_entry_symlink(in);
-
-                if (!link || link[0] == '\0' || strlen(link) > PATH_MAX_BYTES)
-                        return error_set(e, -EBADMSG, "%s: %.200s: a link target of 1 to %d bytes expected",
-                                         c->name, path, PATH_MAX_BYTES);
-                archive_entry_copy_symlink(out, link);
-        }
-        return 0;
-}
-
-static int write_bytes(struct copy *c, const void *data, size_t size, const char *path, struct error *e)
-{
-        while (size > 0) {
-                la_ssize_t n = archive_write_data(c->out, data, size);
-
-                if (n <= 0)
-                        return archive_error(c, c->out, -EIO, path, e);
-                data = (const char *)data + n;
-                size -= (size_t)n;
-        }
-        return 0;
-}
-
-static int write_zeros(struct copy *c, uint64_t n, const char *path, struct error *e)
-{
-        static const char zeros[64 * 1024];
-
-        if (n > BUILD_HOLES_MAX - c->holes)
+        if (size > BUILD_HOLES_MAX - t->b->holes)
                 return error_set(e, -E2BIG,
-                                 "%s: %.200s: sparse files with at most %" PRIu64
+                                 "sparse files with at most %" PRIu64
                                  " bytes of holes in all expected, found more",
-                                 c->name, path, BUILD_HOLES_MAX);
-        c->holes += n;
-        while (n > 0) {
-                size_t k = n < sizeof(zeros) ? (size_t)n : sizeof(zeros);
-                int r = write_bytes(c, zeros, k, path, e);
-
-                if (r < 0)
-                        return r;
-                n -= k;
-        }
-        return 0;
+                                 BUILD_HOLES_MAX);
+        t->b->holes += size;
+        return image_stream_zeros(t->b->stream, size, e);
 }
 
 /* Holes are filled: a size that lies ends as an error here, not in an image of another size. */
-static int copy_data(struct copy *c, uint64_t size, const char *path, struct error *e)
+static int add_content(struct reader *t, uint64_t size, struct error *e)
 {
         uint64_t at = 0;
-        int r;
 
         for (;;) {
                 const void *block;
                 size_t n;
                 la_int64_t offset;
+                int r;
 
-                r = archive_read_data_block(c->in, &block, &n, &offset);
+                r = archive_read_data_block(t->archive, &block, &n, &offset);
                 if (r == ARCHIVE_EOF)
-                        break;
+                        return add_hole(t, size - at, e);
                 if (r != ARCHIVE_OK)
-                        return archive_error(c, c->in, -EBADMSG, path, e);
+                        return archive_failed(t, -EBADMSG, e);
                 if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > size ||
                     n > size - (uint64_t)offset)
                         return error_set(e, -EBADMSG,
-                                         "%s: %.200s: data within its %" PRIu64
-                                         " bytes expected, found some outside",
-                                         c->name, path, size);
-                r = write_zeros(c, (uint64_t)offset - at, path, e);
+                                         "data within its %" PRIu64 " bytes expected, found some outside",
+                                         size);
+                r = add_hole(t, (uint64_t)offset - at, e);
                 if (r >= 0)
-                        r = write_bytes(c, block, n, path, e);
+                        r = image_stream_put(t->b->stream, block, n, e);
                 if (r < 0)
                         return r;
                 at = (uint64_t)offset + n;
         }
-        return write_zeros(c, size - at, path, e);
 }
 
-static int copy_entry(struct copy *c, struct archive_entry *in, struct archive_entry *out, struct error *e)
+/* --- entries --- */
+
+/* ".wh.NAME" takes NAME away. What the mark itself is does not matter. */
+static int add_whiteout(struct reader *t, struct archive_entry *entry, char *path, char *name,
+                        struct error *e)
 {
-        char path[PATH_MAX_BYTES + 1] = "";
+        struct file_attributes a = {};
+        const char *hidden = name + strlen(WHITEOUT);
+        int r;
+
+        if (strcmp(name, WHITEOUT_OPAQUE) == 0) {
+                name[name > path ? -1 : 0] = '\0';
+                return file_tree_opaque(&t->b->tree, path, e);
+        }
+        if (strncmp(name, WHITEOUT_OTHER, strlen(WHITEOUT_OTHER)) == 0)
+                return 0;
+        if (hidden[0] == '\0' || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
+                return error_set(e, -EBADMSG, "a name behind \"%s\" expected, found none", WHITEOUT);
+        r = read_id(archive_entry_uid(entry), "user", &a.uid, e);
+        if (r >= 0)
+                r = read_id(archive_entry_gid(entry), "group", &a.gid, e);
+        if (r < 0)
+                return r;
+        read_time(entry, &a);
+        memmove(name, hidden, strlen(hidden) + 1);
+        return file_tree_whiteout(&t->b->tree, path, &a, e);
+}
+
+static int add_link(struct reader *t, const char *path, const char *link, struct error *e)
+{
+        char target[PATH_MAX_BYTES + 1];
+        int r = file_tree_clean_path(link, target, e);
+
+        return r < 0 ? error_prefix(e, r, "hard link") : file_tree_link(&t->b->tree, path, target, e);
+}
+
+static int add_entry(struct reader *t, struct archive_entry *entry, struct error *e)
+{
+        struct file_inode *inode = NULL;
+        char path[PATH_MAX_BYTES + 1] = "", *slash, *name;
+        struct file_attributes a = {};
         la_int64_t size;
         int r;
 
-        r = clean_path(c, archive_entry_pathname(in), path, e);
+        r = file_tree_clean_path(archive_entry_pathname(entry), path, e);
         if (r < 0)
                 return r;
-        archive_entry_copy_pathname(out, path[0] != '\0' ? path : "./");
-        archive_entry_set_uid(out, archive_entry_uid(in));
-        archive_entry_set_gid(out, archive_entry_gid(in));
-        archive_entry_set_mtime(out, 0, 0);
-        r = clean_type(c, in, out, path, e);
+        slash = strrchr(path, '/');
+        name = slash ? slash + 1 : path;
+        if (strncmp(name, WHITEOUT, strlen(WHITEOUT)) == 0)
+                return add_whiteout(t, entry, path, name, e);
+        if (archive_entry_hardlink(entry))
+                return add_link(t, path, archive_entry_hardlink(entry), e);
+        r = read_attributes(entry, &a, e);
         if (r >= 0)
-                r = clean_xattrs(c, in, out, path, e);
-        if (r < 0)
+                r = read_xattrs(t, entry, e);
+        if (r >= 0)
+                r = builder_add_entry(t->b, path, &a, false, &inode, e);
+        if (r < 0 || !S_ISREG(a.mode))
                 return r;
-        size = archive_entry_size_is_set(out) ? archive_entry_size(out) : 0;
-        if (size < 0 || (uint64_t)size > BUILD_DATA_MAX - c->bytes)
-                return error_set(e, -E2BIG,
-                                 "%s: %.200s: at most %" PRIu64 " bytes of data expected in all, found more",
-                                 c->name, path, BUILD_DATA_MAX);
-        c->bytes += (uint64_t)size;
-        if (archive_write_header(c->out, out) != ARCHIVE_OK)
-                return archive_error(c, c->out, -EBADMSG, path, e);
-        return size > 0 ? copy_data(c, (uint64_t)size, path, e) : 0;
+        size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
+        if (size < 0)
+                return error_set(e, -EBADMSG, "a size expected, found %" PRId64, (int64_t)size);
+        r = builder_begin_content(t->b, inode, (uint64_t)size, e);
+        return r < 0 || size == 0 ? r : add_content(t, (uint64_t)size, e);
 }
 
-static int copy_entries(struct copy *c, struct error *e)
+static int add_entries(struct reader *t, struct error *e)
 {
         for (;;) {
-                struct archive_entry *in, *out;
+                struct archive_entry *entry;
+                const char *path = NULL;
                 int r;
 
-                r = archive_read_next_header(c->in, &in);
+                r = archive_read_next_header(t->archive, &entry);
                 if (r == ARCHIVE_EOF)
                         return 0;
-                c->entries++;
-                if (r != ARCHIVE_OK)
-                        return archive_error(c, c->in, -EBADMSG, NULL, e);
-                if (c->entries > BUILD_ENTRIES_MAX)
-                        return error_set(e, -E2BIG, "%s: at most %u entries expected, found more", c->name,
-                                         BUILD_ENTRIES_MAX);
-                out = archive_entry_new();
-                if (!out)
-                        return -ENOMEM;
-                r = copy_entry(c, in, out, e);
-                archive_entry_free(out);
+                t->n++;
+                if (r == ARCHIVE_OK) {
+                        path = archive_entry_pathname(entry);
+                        r = add_entry(t, entry, e);
+                } else
+                        r = archive_failed(t, -EBADMSG, e);
                 if (r < 0)
-                        return r;
+                        return error_prefix(e, r, "%s: entry %" PRIu64 " at byte %" PRId64 "%s%.200s",
+                                            t->name, t->n, (int64_t)archive_read_header_position(t->archive),
+                                            path ? " " : "", path ?: "");
         }
 }
 
-static int copy_archive(struct copy *c, int source_fd, int out_fd, struct error *e)
+/* What lies behind the archive's end is read too: the checksum of a compressed file stands there. */
+static int read_rest(struct reader *t, struct error *e)
 {
+        const void *unused;
+        size_t size;
         int r;
 
-        if (archive_read_support_format_tar(c->in) != ARCHIVE_OK ||
-            archive_read_support_filter_gzip(c->in) != ARCHIVE_OK ||
-            archive_read_support_filter_zstd(c->in) != ARCHIVE_OK ||
-            archive_read_support_filter_xz(c->in) != ARCHIVE_OK ||
-            archive_read_support_filter_bzip2(c->in) != ARCHIVE_OK)
-                return archive_error(c, c->in, -EOPNOTSUPP, NULL, e);
-        if (archive_write_set_format_pax_restricted(c->out) != ARCHIVE_OK ||
-            archive_write_set_options(c->out, "xattrheader=SCHILY") != ARCHIVE_OK ||
-            archive_write_set_bytes_per_block(c->out, READ_BLOCK) != ARCHIVE_OK)
-                return archive_error(c, c->out, -EOPNOTSUPP, NULL, e);
-        if (archive_read_open_fd(c->in, source_fd, READ_BLOCK) != ARCHIVE_OK)
-                return archive_error(c, c->in, -EBADMSG, NULL, e);
-        if (archive_write_open_fd(c->out, out_fd) != ARCHIVE_OK)
-                return archive_error(c, c->out, -EIO, NULL, e);
-        r = copy_entries(c, e);
-        if (r >= 0 && archive_write_close(c->out) != ARCHIVE_OK)
-                r = archive_error(c, c->out, -EIO, NULL, e);
+        do
+                r = decompressor_next(t->input, &unused, &size, e);
+        while (r >= 0 && size > 0);
         return r;
 }
 
-int tar_normalise(int source_fd, const char *name, int out_fd, bool allow_setuid, struct error *e)
+static int read_archive(struct reader *t, struct error *e)
 {
-        _cleanup_(archive_read_done) struct archive *in = archive_read_new();
-        _cleanup_(archive_write_done) struct archive *out = archive_write_new();
-        struct copy c = {.in = in, .out = out, .name = name, .allow_setuid = allow_setuid};
+        int r;
+
+        if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK ||
+            archive_read_open(t->archive, t, NULL, read_input, NULL) != ARCHIVE_OK)
+                return error_prefix(e, archive_failed(t, -EBADMSG, e), "%s", t->name);
+        r = add_entries(t, e);
+        return r < 0 ? r : read_rest(t, e);
+}
+
+int builder_add_tar(struct builder *b, const struct build_tar *tar, struct error *e)
+{
+        _cleanup_(archive_read_done) struct archive *a = archive_read_new();
+        _cleanup_(decompressor_free_ptr) struct decompressor *input = NULL;
+        struct reader t = {.b = b, .archive = a, .name = tar->name};
         locale_t utf8, before;
         int r;
 
-        if (!in || !out)
+        if (!a)
                 return -ENOMEM;
+        r = decompressor_new(tar, &input, e);
+        if (r < 0)
+                return r;
+        t.input = input;
+        if (file_size(tar->fd, &t.total) < 0)
+                t.total = 0;
+        file_tree_begin_source(&b->tree);
         /* Names of pax archives are UTF-8 whatever the caller's locale. */
         utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
         if (!utf8)
                 return error_errno(e, -errno, "locale C.UTF-8");
         before = uselocale(utf8);
-        r = copy_archive(&c, source_fd, out_fd, e);
+        r = read_archive(&t, e);
         (void)uselocale(before);
         freelocale(utf8);
         return r;

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "decompress.h"
+
+#include <bzlib.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <isa-l/igzip_lib.h>
+#include <lzma.h>
+#include <string.h>
+#include <zstd.h>
+
+#define BUFFER ((size_t)256 * 1024)
+
+/* What a stream may need to be decompressed: the window of `zstd -22` without --long is beyond, that of `xz
+ * -9` is not. */
+#define ZSTD_WINDOW_LOG 25
+#define XZ_MEMORY ((uint64_t)66 * 1024 * 1024)
+
+struct decompressor {
+        struct build_tar file;
+        const struct format *format;
+        void *state;
+        bool inside; /* a member of the stream, so that the file must not end here */
+        bool end_of_file;
+        uint64_t read, produced;
+        const uint8_t *in; /* not decompressed yet */
+        size_t in_size;
+        uint8_t in_buffer[BUFFER], out_buffer[BUFFER];
+};
+
+/* What a step may take and fill; it moves both on. */
+struct room {
+        const uint8_t *in;
+        size_t in_size;
+        uint8_t *out;
+        size_t out_size;
+};
+
+/* One way to compress. step: -EBADMSG for damage, -E2BIG for too much memory; sets whether it is inside of a
+ * member. */
+struct format {
+        const char *name;
+        size_t magic_size;
+        uint8_t magic[6];
+        int (*open)(void **ret);
+        int (*step)(void *state, struct room *room, bool *inside);
+        void (*close)(void *state);
+};
+
+/* --- gzip --- */
+
+static int gzip_open(void **ret)
+{
+        struct inflate_state *s = malloc(sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        isal_inflate_init(s);
+        s->crc_flag = ISAL_GZIP;
+        *ret = s;
+        return 0;
+}
+
+static int gzip_step(void *state, struct room *room, bool *inside)
+{
+        struct inflate_state *s = state;
+
+        s->next_in = (uint8_t *)room->in;
+        s->avail_in = (uint32_t)room->in_size;
+        s->next_out = room->out;
+        s->avail_out = (uint32_t)room->out_size;
+        if (isal_inflate(s) != ISAL_DECOMP_OK)
+                return -EBADMSG;
+        room->in = s->next_in;
+        room->in_size = s->avail_in;
+        room->out = s->next_out;
+        room->out_size = s->avail_out;
+        *inside = s->block_state != ISAL_BLOCK_FINISH;
+        if (!*inside) {
+                isal_inflate_reset(s);
+                s->crc_flag = ISAL_GZIP;
+        }
+        return 0;
+}
+
+/* --- zstd --- */
+
+static int zstd_open(void **ret)
+{
+        ZSTD_DCtx *s = ZSTD_createDCtx();
+
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        return ZSTD_isError(ZSTD_DCtx_setParameter(s, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)) ? -EINVAL : 0;
+}
+
+static int zstd_step(void *state, struct room *room, bool *inside)
+{
+        ZSTD_inBuffer in = {room->in, room->in_size, 0};
+        ZSTD_outBuffer out = {room->out, room->out_size, 0};
+        size_t r = ZSTD_decompressStream(state, &out, &in);
+
+        if (ZSTD_isError(r))
+                return ZSTD_getErrorCode(r) == ZSTD_error_frameParameter_windowTooLarge ? -E2BIG : -EBADMSG;
+        room->in += in.pos;
+        room->in_size -= in.pos;
+        room->out += out.pos;
+        room->out_size -= out.pos;
+        *inside = r != 0;
+        return 0;
+}
+
+static void zstd_close(void *state)
+{
+        (void)ZSTD_freeDCtx(state);
+}
+
+/* --- xz --- */
+
+static int xz_begin(lzma_stream *s)
+{
+        return lzma_stream_decoder(s, XZ_MEMORY, 0) == LZMA_OK ? 0 : -ENOMEM;
+}
+
+static int xz_open(void **ret)
+{
+        lzma_stream *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        return xz_begin(s);
+}
+
+static int xz_step(void *state, struct room *room, bool *inside)
+{
+        lzma_stream *s = state;
+        lzma_ret r;
+
+        s->next_in = room->in;
+        s->avail_in = room->in_size;
+        s->next_out = room->out;
+        s->avail_out = room->out_size;
+        r = lzma_code(s, LZMA_RUN);
+        room->in = s->next_in;
+        room->in_size = s->avail_in;
+        room->out = s->next_out;
+        room->out_size = s->avail_out;
+        *inside = r != LZMA_STREAM_END;
+        if (r == LZMA_STREAM_END)
+                return xz_begin(s);
+        if (r == LZMA_MEMLIMIT_ERROR)
+                return -E2BIG;
+        return r == LZMA_OK || r == LZMA_BUF_ERROR ? 0 : -EBADMSG;
+}
+
+static void xz_close(void *state)
+{
+        lzma_end(state);
+        free(state);
+}
+
+/* --- bzip2 --- */
+
+static int bzip2_open(void **ret)
+{
+        bz_stream *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        return BZ2_bzDecompressInit(s, 0, 0) == BZ_OK ? 0 : -ENOMEM;
+}
+
+static int bzip2_step(void *state, struct room *room, bool *inside)
+{
+        bz_stream *s = state;
+        int r;
+
+        s->next_in = (char *)room->in;
+        s->avail_in = (unsigned)room->in_size;
+        s->next_out = (char *)room->out;
+        s->avail_out = (unsigned)room->out_size;
+        r = BZ2_bzDecompress(s);
+        room->in = (const uint8_t *)s->next_in;
+        room->in_size = s->avail_in;
+        room->out = (uint8_t *)s->next_out;
+        room->out_size = s->avail_out;
+        *inside = r != BZ_STREAM_END;
+        if (r != BZ_STREAM_END)
+                return r == BZ_OK ? 0 : -EBADMSG;
+        (void)BZ2_bzDecompressEnd(s);
+        return BZ2_bzDecompressInit(s, 0, 0) == BZ_OK ? 0 : -ENOMEM;
+}
+
+static void bzip2_close(void *state)
+{
+        (void)BZ2_bzDecompressEnd(state);
+        free(state);
+}
+
+/* --- the file --- */
+
+static const struct format formats[] = {
+        {"gzip", 2, {0x1f, 0x8b}, gzip_open, gzip_step, free},
+        {"zstd", 4, {0x28, 0xb5, 0x2f, 0xfd}, zstd_open, zstd_step, zstd_close},
+        {"xz", 6, {0xfd, '7', 'z', 'X', 'Z', 0}, xz_open, xz_step, xz_close},
+        {"bzip2", 3, {'B', 'Z', 'h'}, bzip2_open, bzip2_step, bzip2_close},
+};
+
+/* Fills the buffer, unless the file ends before. */
+static int fill(struct decompressor *d, struct error *e)
+{
+        size_t size = 0;
+
+        while (size < BUFFER && !d->end_of_file) {
+                ssize_t n = read(d->file.fd, d->in_buffer + size, BUFFER - size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_errno(e, -errno, "%s: byte %" PRIu64, d->file.name, d->read + size);
+                d->end_of_file = n == 0;
+                size += (size_t)n;
+        }
+        d->in = d->in_buffer;
+        d->in_size = size;
+        d->read += size;
+        return d->file.tap && size > 0 ? d->file.tap(d->file.userdata, d->in, size, e) : 0;
+}
+
+int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e)
+{
+        _cleanup_(decompressor_free_ptr) struct decompressor *d = malloc(sizeof(*d));
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        *d = (struct decompressor){.file = *file};
+        r = fill(d, e);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(formats); i++)
+                if (d->in_size >= formats[i].magic_size &&
+                    memcmp(d->in, formats[i].magic, formats[i].magic_size) == 0) {
+                        d->format = &formats[i];
+                        r = d->format->open(&d->state);
+                        if (r < 0)
+                                return error_errno(e, r, "%s: %s", file->name, d->format->name);
+                        break;
+                }
+        *ret = TAKE_PTR(d);
+        return 0;
+}
+
+struct decompressor *decompressor_free(struct decompressor *d)
+{
+        if (d && d->state)
+                d->format->close(d->state);
+        free(d);
+        return NULL;
+}
+
+static int step_failed(const struct decompressor *d, int r, struct error *e)
+{
+        uint64_t at = d->read - d->in_size;
+
+        if (r == -E2BIG)
+                return error_set(
+                        e, r, "%s: byte %" PRIu64 ": %s data with a smaller window expected, see FORMAT.md",
+                        d->file.name, at, d->format->name);
+        return error_set(e, r,
+                         "%s: byte %" PRIu64
+                         ": intact %s data and nothing behind it expected, found something else",
+                         d->file.name, at, d->format->name);
+}
+
+/* One step forward. Input that leads nowhere is damaged, or ends too early. */
+static int step(struct decompressor *d, struct room *room, struct error *e)
+{
+        size_t left = d->in_size, space = room->out_size;
+        bool inside = d->inside;
+        int r;
+
+        room->in = d->in;
+        room->in_size = d->in_size;
+        r = d->format->step(d->state, room, &d->inside);
+        if (r >= 0 && room->in_size == left && room->out_size == space && d->inside == inside) {
+                if (left == 0)
+                        return error_set(e, -EBADMSG,
+                                         "%s: byte %" PRIu64
+                                         ": more %s data expected, found the end of the file",
+                                         d->file.name, d->read, d->format->name);
+                r = -EBADMSG;
+        }
+        if (r < 0)
+                return step_failed(d, r, e);
+        d->in = room->in;
+        d->in_size = room->in_size;
+        return 0;
+}
+
+/* Decompresses until the buffer is full or the file ends. */
+static int decompress(struct decompressor *d, size_t *ret_size, struct error *e)
+{
+        struct room room = {.out = d->out_buffer, .out_size = BUFFER};
+        int r = 0;
+
+        while (r >= 0 && room.out_size > 0) {
+                if (d->in_size == 0 && !d->end_of_file)
+                        r = fill(d, e);
+                if (r >= 0 && d->in_size == 0 && !d->inside)
+                        break;
+                if (r >= 0)
+                        r = step(d, &room, e);
+        }
+        *ret_size = BUFFER - room.out_size;
+        return r;
+}
+
+int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size, struct error *e)
+{
+        int r = 0;
+
+        if (d->format) {
+                *ret = d->out_buffer;
+                r = decompress(d, ret_size, e);
+        } else {
+                if (d->in_size == 0)
+                        r = fill(d, e);
+                *ret = d->in;
+                *ret_size = d->in_size;
+                d->in_size = 0;
+        }
+        if (r < 0)
+                return r;
+        if (*ret_size > BUILD_INPUT_MAX - d->produced)
+                return error_set(e, -E2BIG, "%s: at most %" PRIu64 " bytes expected, found more",
+                                 d->file.name, BUILD_INPUT_MAX);
+        d->produced += *ret_size;
+        return 0;
+}
+
+uint64_t decompressor_position(const struct decompressor *d)
+{
+        return d->read;
+}

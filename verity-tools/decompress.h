@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file read from begin to end, decompressed if it is gzip, zstd, xz or bzip2, with bounded memory. */
+#pragma once
+
+#include "verity-tools/build.h"
+
+struct decompressor;
+
+int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e);
+struct decompressor *decompressor_free(struct decompressor *d);
+DEFINE_CLEANUP(struct decompressor *, decompressor_free)
+
+/* The next bytes, valid until the next call; none at the end. -EBADMSG: damaged, truncated or followed by
+ * something else. -E2BIG: more than BUILD_INPUT_MAX, or a window that takes too much memory. */
+int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size, struct error *e);
+
+/* Bytes of the file that were read. */
+uint64_t decompressor_position(const struct decompressor *d);
