@@ -13,7 +13,7 @@
 struct hasher;
 
 /* algorithm: "sha256", "sha384" or "sha512". salt: at most VERITY_SALT_MAX bytes, copied. engine: the name of
- * one of hasher_engines, or NULL for the best. -EOPNOTSUPP: this processor, or OpenSSL, does not have it.
+ * one of hasher_engines, or NULL for the fastest. -EOPNOTSUPP: this processor, or OpenSSL, does not have it.
  */
 int hasher_new(const char *algorithm, const void *salt, size_t salt_size, const char *engine,
                struct hasher **ret, struct error *e);
@@ -29,6 +29,6 @@ int hasher_blocks(const struct hasher *h, const void *blocks, size_t n, size_t b
 /* The name of the engine in use. */
 const char *hasher_engine(const struct hasher *h);
 
-/* The names of all engines for SHA-256, best first; NULL-terminated. Not each of them runs on every
+/* The names of all engines for SHA-256, NULL-terminated. Not each of them runs on every
  * processor. */
 extern const char *const hasher_engines[];

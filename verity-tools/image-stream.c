@@ -332,53 +332,40 @@ int image_stream_patch(struct image_stream *s, uint64_t at, const void *data, si
 
 /* --- the end --- */
 
-/* Writes the lowest level, and gives the digests of its blocks, to be freed. */
-static int write_lowest(struct image_stream *s, int hash_fd, uint64_t offset, uint64_t blocks, uint8_t **ret)
+static int write_lowest(const struct image_stream *s, int hash_fd, uint64_t offset, uint64_t size)
 {
-        size_t room = (size_t)((blocks + BLOCK / DIGEST - 1) / (BLOCK / DIGEST)) * BLOCK;
-        _cleanup_free_ uint8_t *next = calloc(1, room), *buffer = malloc(SEGMENT);
-        int r = 0;
+        size_t in_memory = size < DIGESTS_IN_MEMORY ? (size_t)size : DIGESTS_IN_MEMORY;
+        uint8_t *buffer = s->segments[0].data;
+        int r;
 
-        if (!next || !buffer)
-                return -ENOMEM;
-        for (uint64_t done = 0; r >= 0 && done < blocks;) {
-                size_t n = blocks - done < SEGMENT / BLOCK ? (size_t)(blocks - done) : SEGMENT / BLOCK;
-                uint64_t at = done * BLOCK;
-                const uint8_t *from = buffer;
+        r = pwrite_full(hash_fd, s->digests, in_memory, offset);
+        for (uint64_t at = in_memory; r >= 0 && at < size;) {
+                size_t n = size - at < SEGMENT ? (size_t)(size - at) : SEGMENT;
 
-                if (at < DIGESTS_IN_MEMORY)
-                        from = s->digests + at;
-                else
-                        r = pread_full(s->spill_fd, buffer, n * BLOCK, at - DIGESTS_IN_MEMORY);
+                r = pread_full(s->spill_fd, buffer, n, at - DIGESTS_IN_MEMORY);
                 if (r >= 0)
-                        r = pwrite_full(hash_fd, from, n * BLOCK, offset + at);
-                if (r >= 0)
-                        r = hasher_blocks(s->hasher, from, n, BLOCK, next + done * DIGEST, DIGEST);
-                done += n;
+                        r = pwrite_full(hash_fd, buffer, n, offset + at);
+                at += n;
         }
-        *ret = r < 0 ? NULL : TAKE_PTR(next);
         return r;
 }
 
-static int write_tree(struct image_stream *s, int hash_fd, uint64_t hash_base, struct verity_geometry *g)
+static int write_tree(struct image_stream *s, int hash_fd, uint64_t hash_base, struct verity_geometry *g,
+                      struct error *e)
 {
-        _cleanup_free_ uint8_t *digests = NULL;
         struct verity_layout layout;
         int r;
 
         verity_layout_of(g, &layout);
         if (layout.levels == 0) {
                 memcpy(g->root_hash, s->digests, DIGEST);
-        } else {
-                r = write_lowest(s, hash_fd, hash_base + layout.offset[0], layout.blocks[0], &digests);
-                if (r >= 0)
-                        r = verity_tree_write_upper(s->hasher, &layout, 1, digests, hash_fd, hash_base,
-                                                    g->root_hash);
-                if (r < 0)
-                        return r;
+                return 0;
         }
-        g->root_hash_size = DIGEST;
-        return 0;
+        r = write_lowest(s, hash_fd, hash_base + layout.offset[0], layout.blocks[0] * BLOCK);
+        if (r < 0)
+                return error_errno(e, r, "hash tree");
+        return verity_tree_write_above(s->hasher, &layout, s->n_workers + 1, hash_fd, hash_base, g->root_hash,
+                                       e);
 }
 
 int image_stream_flush(struct image_stream *s, struct error *e)
@@ -405,8 +392,10 @@ int image_stream_finish(struct image_stream *s, int hash_fd, uint64_t hash_base,
         r = image_stream_flush(s, e);
         if (r < 0)
                 return r;
-        r = write_tree(s, hash_fd, hash_base, g);
-        return r < 0 ? error_errno(e, r, "hash tree") : 0;
+        r = write_tree(s, hash_fd, hash_base, g, e);
+        if (r >= 0)
+                g->root_hash_size = DIGEST;
+        return r;
 }
 
 /* --- begin and clean up --- */

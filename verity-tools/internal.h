@@ -20,11 +20,11 @@ struct verity_layout {
 };
 void verity_layout_of(const struct verity_geometry *g, struct verity_layout *ret);
 
-/* Writes a level of the tree and all above it. digests: those of the blocks below, in slots, with zeros up to
- * the end of the last hash block; used up. The hash device begins at the byte hash_base of hash_fd. */
-int verity_tree_write_upper(const struct hasher *h, const struct verity_layout *layout, unsigned level,
-                            uint8_t *digests, int hash_fd, uint64_t hash_base,
-                            uint8_t ret_root[static VERITY_DIGEST_MAX]);
+/* Writes all of a tree above its lowest level, which is there already. The hash device begins at the byte
+ * hash_base of hash_fd. */
+int verity_tree_write_above(struct hasher *hasher, const struct verity_layout *layout, unsigned threads,
+                            int hash_fd, uint64_t hash_base, uint8_t ret_root[static VERITY_DIGEST_MAX],
+                            struct error *e);
 
 /* How many threads to use where a caller asked for this many: 0 is one for each processor that we may use. */
 unsigned verity_threads(unsigned asked);
@@ -40,8 +40,12 @@ int partition_find(const char *sys_block, const char *dev, const char *label, co
 
 #define OCI_MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define OCI_INDEX_TYPE "application/vnd.oci.image.index.v1+json"
+#define DOCKER_MANIFEST_TYPE "application/vnd.docker.distribution.manifest.v2+json"
+#define DOCKER_INDEX_TYPE "application/vnd.docker.distribution.manifest.list.v2+json"
 #define OCI_CONFIG_TYPE "application/vnd.oci.image.config.v1+json"
+#define DOCKER_CONFIG_TYPE "application/vnd.docker.container.image.v1+json"
 #define OCI_EMPTY_TYPE "application/vnd.oci.empty.v1+json"
+#define OCI_REGISTRY_PREFIX "docker://"
 #define OCI_REF_NAME "org.opencontainers.image.ref.name"
 #define OCI_EROFS_TYPE "application/vnd.erofs"
 #define OCI_PKCS7_TYPE "application/pkcs7-signature"
@@ -68,6 +72,9 @@ int oci_descriptor_parse(sd_json_variant *v, const char *name, struct oci_descri
 
 /* Opens a file inside the layout: regular, no symbolic links, nothing above the layout. */
 int oci_open(int layout_fd, const char *path, int *ret_fd, uint64_t *ret_size, struct error *e);
+
+/* Reads a file of at most max bytes inside the layout. A NUL follows the last byte. To be freed. */
+int oci_read_file(int layout_fd, const char *path, size_t max, char **ret, struct error *e);
 
 /* Reads a blob of at most max bytes and checks its size and digest. A NUL follows the last byte. To be freed.
  */

@@ -18,6 +18,7 @@ int open_verified_image(const char *path, struct image_file *ret, struct error *
 {
         struct image_file i = {};
         struct progress progress;
+        const struct verity_tree_options with = {.progress = show_progress, .userdata = &progress};
         int r;
 
         if (!options.image.root_hash)
@@ -26,7 +27,7 @@ int open_verified_image(const char *path, struct image_file *ret, struct error *
         if (r < 0)
                 return r;
         progress_start(&progress, "verifying", 0);
-        r = verity_tree_verify(i.data_fd, i.hash_fd, &i.geometry, show_progress, &progress, e);
+        r = verity_tree_verify(i.data_fd, i.hash_fd, &i.geometry, &with, e);
         progress_end(&progress);
         if (r < 0) {
                 image_file_done(&i);

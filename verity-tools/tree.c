@@ -1,181 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The Merkle tree. Data is read once, in order; each level collects digests in one block, which is written
- * (or compared with what is stored) when it is full, and its own digest goes one level up. Memory is one
- * chunk of data and one block a level. */
+/* The Merkle tree, one level after the other: each is made from the blocks below it, the data or the level
+ * that was written (or is stored) there. Memory is a few buffers a thread, whatever the size. */
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "internal.h"
-
-#define CHUNK ((size_t)1024 * 1024)
-#define BLOCK_MAX 4096
-
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
-
-struct level {
-        uint8_t block[BLOCK_MAX];
-        size_t used;   /* bytes of digests in it */
-        uint64_t done; /* blocks finished */
-};
-
-struct tree {
-        const struct verity_geometry *g;
-        struct verity_layout layout;
-        EVP_MD_CTX *hash;
-        const EVP_MD *md;
-        int hash_fd;
-        bool verify;
-        uint64_t bad_tree_block; /* byte offset of the first stored block that differs */
-        uint64_t bad_data_block;
-        bool tree_differs, data_differs;
-        struct level *levels;
-        uint8_t root[VERITY_DIGEST_MAX];
-};
-
-static int digest(struct tree *t, const void *block, size_t size, uint8_t *ret)
-{
-        if (EVP_DigestInit_ex2(t->hash, t->md, NULL) != 1 ||
-            EVP_DigestUpdate(t->hash, t->g->salt, t->g->salt_size) != 1 ||
-            EVP_DigestUpdate(t->hash, block, size) != 1 || EVP_DigestFinal_ex(t->hash, ret, NULL) != 1)
-                return -EIO;
-        return 0;
-}
-
-/* Notes what differs between the block made and the block stored. A digest that differs on level 0 points at
- * a data block. */
-static int compare_block(struct tree *t, unsigned l, uint64_t offset)
-{
-        uint8_t stored[BLOCK_MAX];
-        size_t slot = t->layout.slot;
-        int r;
-
-        r = pread_full(t->hash_fd, stored, t->g->hash_block_size, offset);
-        if (r < 0 || memcmp(stored, t->levels[l].block, t->g->hash_block_size) == 0)
-                return r;
-        if (!t->tree_differs) {
-                t->tree_differs = true;
-                t->bad_tree_block = offset;
-        }
-        for (size_t i = 0; l == 0 && !t->data_differs && i < t->levels[l].used; i += slot)
-                if (memcmp(stored + i, t->levels[l].block + i, slot) != 0) {
-                        t->data_differs = true;
-                        t->bad_data_block = t->levels[l].done * (t->g->hash_block_size / slot) + i / slot;
-                }
-        return 0;
-}
-
-static int finish_block(struct tree *t, unsigned l);
-
-/* Takes the digest of a block that lies below level l; above the top level it is the root hash. */
-static int add_digest(struct tree *t, unsigned l, const uint8_t *d)
-{
-        struct level *level;
-
-        if (l == t->layout.levels) {
-                memcpy(t->root, d, t->layout.digest);
-                return 0;
-        }
-        level = &t->levels[l];
-        memcpy(level->block + level->used, d, t->layout.digest);
-        level->used += t->layout.slot;
-        return level->used == t->g->hash_block_size ? finish_block(t, l) : 0;
-}
-
-static int finish_block(struct tree *t, unsigned l)
-{
-        struct level *level = &t->levels[l];
-        uint64_t offset = t->layout.offset[l] + level->done * t->g->hash_block_size;
-        uint8_t d[VERITY_DIGEST_MAX];
-        int r;
-
-        if (t->verify)
-                r = compare_block(t, l, offset);
-        else
-                r = pwrite_full(t->hash_fd, level->block, t->g->hash_block_size, offset);
-        if (r < 0)
-                return r;
-        r = digest(t, level->block, t->g->hash_block_size, d);
-        if (r < 0)
-                return r;
-        memset(level->block, 0, sizeof(level->block));
-        level->used = 0;
-        level->done++;
-        return add_digest(t, l + 1, d);
-}
-
-static int hash_chunk(struct tree *t, const uint8_t *chunk, size_t size)
-{
-        uint8_t d[VERITY_DIGEST_MAX];
-        int r;
-
-        for (size_t i = 0; i < size; i += t->g->data_block_size) {
-                r = digest(t, chunk + i, t->g->data_block_size, d);
-                if (r < 0)
-                        return r;
-                r = add_digest(t, 0, d);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int hash_all(struct tree *t, int data_fd, verity_progress_t progress, void *userdata, struct error *e)
-{
-        _cleanup_free_ uint8_t *chunk = malloc(CHUNK);
-        uint64_t total = verity_data_size(t->g);
-        int r;
-
-        if (!chunk)
-                return -ENOMEM;
-        for (uint64_t done = 0; done < total;) {
-                size_t n = total - done < CHUNK ? (size_t)(total - done) : CHUNK;
-
-                r = pread_full(data_fd, chunk, n, done);
-                if (r < 0)
-                        return error_errno(e, r, "data at %" PRIu64, done);
-                r = hash_chunk(t, chunk, n);
-                if (r < 0)
-                        return error_errno(e, r, "hash tree");
-                done += n;
-                if (progress)
-                        progress(userdata, done, total);
-        }
-        for (unsigned l = 0; l < t->layout.levels; l++)
-                if (t->levels[l].used > 0) {
-                        r = finish_block(t, l);
-                        if (r < 0)
-                                return error_errno(e, r, "hash tree");
-                }
-        return 0;
-}
-
-static int run(struct tree *t, int data_fd, int hash_fd, const struct verity_geometry *g,
-               verity_progress_t progress, void *userdata, struct error *e)
-{
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *hash = EVP_MD_CTX_new();
-        _cleanup_free_ struct level *levels = NULL;
-        int r;
-
-        r = verity_geometry_check(g, e);
-        if (r < 0)
-                return r;
-        t->g = g;
-        t->hash_fd = hash_fd;
-        t->hash = hash;
-        t->md = EVP_get_digestbyname(g->algorithm);
-        verity_layout_of(g, &t->layout);
-        t->levels = levels = calloc(t->layout.levels + 1, sizeof(*levels));
-        if (!hash || !levels)
-                return -ENOMEM;
-        if (!t->md)
-                return error_set(e, -EOPNOTSUPP, "hash algorithm %s: not offered by OpenSSL", g->algorithm);
-        return hash_all(t, data_fd, progress, userdata, e);
-}
+#include "tree-level.h"
 
 unsigned verity_threads(unsigned asked)
 {
@@ -187,41 +21,124 @@ unsigned verity_threads(unsigned asked)
         return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
 }
 
-int verity_tree_write_upper(const struct hasher *h, const struct verity_layout *layout, unsigned level,
-                            uint8_t *digests, int hash_fd, uint64_t hash_base,
-                            uint8_t ret_root[static VERITY_DIGEST_MAX])
-{
-        for (unsigned l = level; l < layout->levels; l++) {
-                size_t size = (size_t)layout->blocks[l] * layout->block, used, padded;
-                int r;
+struct tree {
+        struct hasher *hasher;
+        struct verity_layout layout;
+        struct tree_blocks data;
+        int hash_fd;
+        uint64_t hash_base; /* where the hash device begins in it */
+        bool verify;
+        const struct verity_tree_options *options;
+        uint64_t bad_child[VERITY_LEVELS_MAX]; /* of each level, see tree-level.h */
+        uint8_t root[VERITY_DIGEST_MAX];       /* as the blocks below the top block give it */
+};
 
-                r = pwrite_full(hash_fd, digests, size, hash_base + layout->offset[l]);
-                if (r >= 0)
-                        r = hasher_blocks(h, digests, (size_t)layout->blocks[l], layout->block, digests,
-                                          layout->slot);
-                if (r < 0)
-                        return r;
-                used = (size_t)layout->blocks[l] * layout->slot;
-                padded = (used + layout->block - 1) / layout->block * layout->block;
-                memset(digests + used, 0, padded - used);
-        }
-        memcpy(ret_root, digests, layout->digest);
+static struct tree_blocks level_of(const struct tree *t, unsigned l)
+{
+        return (struct tree_blocks){"hash tree", t->hash_fd, t->hash_base + t->layout.offset[l],
+                                    t->layout.block, t->layout.blocks[l]};
+}
+
+static int do_level(struct tree *t, unsigned l, struct error *e)
+{
+        const struct tree_level job = {
+                .hasher = t->hasher,
+                .below = l == 0 ? t->data : level_of(t, l - 1),
+                .level = level_of(t, l),
+                .slot = t->layout.slot,
+                .verify = t->verify,
+                .progress = l == 0 ? t->options : NULL,
+        };
+        struct tree_level_result result;
+        int r;
+
+        r = tree_level_run(&job, verity_threads(t->options ? t->options->threads : 0), &result, e);
+        if (r < 0)
+                return r;
+        t->bad_child[l] = result.bad_child;
+        memcpy(t->root, result.root, sizeof(t->root));
         return 0;
 }
 
-int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g, verity_progress_t progress,
-                      void *userdata, struct error *e)
+static int do_levels(struct tree *t, unsigned from, struct error *e)
+{
+        for (unsigned l = from; l < t->layout.levels; l++) {
+                int r = do_level(t, l, e);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int hash_block(const struct tree *t, const struct tree_blocks *b,
+                      uint8_t ret[static VERITY_DIGEST_MAX], struct error *e)
+{
+        uint8_t block[4096];
+        int r;
+
+        r = pread_full(b->fd, block, b->size, b->offset);
+        if (r >= 0)
+                r = hasher_blocks(t->hasher, block, 1, b->size, ret, t->layout.digest);
+        return r < 0 ? error_errno(e, r, "%s at %" PRIu64, b->name, b->offset) : 0;
+}
+
+/* Fills t, whose `verify` is set, and does all levels. The hasher is the caller's to free. */
+static int do_tree(struct tree *t, int data_fd, int hash_fd, const struct verity_geometry *g,
+                   const struct verity_tree_options *o, struct error *e)
+{
+        int r;
+
+        r = hasher_new(g->algorithm, g->salt, g->salt_size, NULL, &t->hasher, e);
+        if (r < 0)
+                return r;
+        t->data = (struct tree_blocks){"data", data_fd, 0, g->data_block_size, g->data_blocks};
+        t->hash_fd = hash_fd;
+        t->options = o;
+        verity_layout_of(g, &t->layout);
+        return t->layout.levels == 0 ? hash_block(t, &t->data, t->root, e) : do_levels(t, 0, e);
+}
+
+int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g,
+                      const struct verity_tree_options *o, struct error *e)
 {
         struct tree t = {};
         int r;
 
-        r = run(&t, data_fd, hash_fd, g, progress, userdata, e);
+        r = verity_geometry_check(g, e);
+        if (r < 0)
+                return r;
+        r = do_tree(&t, data_fd, hash_fd, g, o, e);
+        (void)hasher_free(t.hasher);
         if (r < 0)
                 return r;
         memcpy(g->root_hash, t.root, t.layout.digest);
         g->root_hash_size = t.layout.digest;
         return 0;
 }
+
+int verity_tree_write_above(struct hasher *hasher, const struct verity_layout *layout, unsigned threads,
+                            int hash_fd, uint64_t hash_base, uint8_t ret_root[static VERITY_DIGEST_MAX],
+                            struct error *e)
+{
+        const struct verity_tree_options options = {.threads = threads};
+        struct tree t = {
+                .hasher = hasher,
+                .layout = *layout,
+                .hash_fd = hash_fd,
+                .hash_base = hash_base,
+                .options = &options,
+        };
+        struct tree_blocks lowest = level_of(&t, 0);
+        int r;
+
+        r = layout->levels == 1 ? hash_block(&t, &lowest, t.root, e) : do_levels(&t, 1, e);
+        if (r >= 0)
+                memcpy(ret_root, t.root, layout->digest);
+        return r;
+}
+
+/* --- what is damaged --- */
 
 /* A file that is cut short is damaged, which is an answer; on a device the read will tell. */
 static int check_length(int fd, const char *what, uint64_t expected, struct error *e)
@@ -236,36 +153,75 @@ static int check_length(int fd, const char *what, uint64_t expected, struct erro
         return 0;
 }
 
-int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g, verity_progress_t progress,
-                       void *userdata, struct error *e)
+static int tree_differs(const struct tree *t, unsigned l, uint64_t block, struct error *e)
 {
-        struct tree t = {.verify = true};
-        bool root_matches;
-        int r;
+        return error_set(e, -EUCLEAN,
+                         "hash tree: the block at offset %" PRIu64 " differs from what its digest says",
+                         t->layout.offset[l] + block * t->layout.block);
+}
 
-        if (g->root_hash_size == 0)
-                return error_set(e, -EINVAL, "a root hash expected, found none");
-        r = check_length(data_fd, "data", verity_data_size(g), e);
-        if (r >= 0)
-                r = check_length(hash_fd, "hash tree", verity_tree_offset(g) + verity_tree_size(g), e);
-        if (r < 0)
-                return r;
-        r = run(&t, data_fd, hash_fd, g, progress, userdata, e);
-        if (r < 0)
-                return r;
-        root_matches = memcmp(t.root, g->root_hash, g->root_hash_size) == 0;
-        if (root_matches && t.tree_differs)
-                return error_set(e, -EUCLEAN,
-                                 "hash tree: the block at offset %" PRIu64
-                                 " differs from what the data gives",
-                                 t.bad_tree_block);
-        if (!root_matches && t.data_differs)
+/* The highest level whose blocks are right but one of whose children is not says what is damaged. */
+static int judge_below(const struct tree *t, struct error *e)
+{
+        for (unsigned l = t->layout.levels; l-- > 0;) {
+                uint64_t child = t->bad_child[l], below = l == 0 ? t->data.n : t->layout.blocks[l - 1];
+
+                if (child == TREE_LEVEL_SOUND)
+                        continue;
+                if (child == below)
+                        return error_set(e, -EUCLEAN,
+                                         "hash tree: the block at offset %" PRIu64
+                                         ": zeros expected behind its digests, found something else",
+                                         t->layout.offset[l] + (t->layout.blocks[l] - 1) * t->layout.block);
+                if (l > 0)
+                        return tree_differs(t, l - 1, child, e);
                 return error_set(e, -EUCLEAN,
                                  "data block %" PRIu64 " (offset %" PRIu64
                                  ") differs from what its digest says",
-                                 t.bad_data_block, t.bad_data_block * g->data_block_size);
-        if (!root_matches)
-                return error_set(e, -EUCLEAN,
-                                 "data and hash tree have another root hash than the one expected");
+                                 child, child * t->data.size);
+        }
         return 0;
+}
+
+static int judge(const struct tree *t, const struct verity_geometry *g, struct error *e)
+{
+        bool made = memcmp(t->root, g->root_hash, g->root_hash_size) == 0, stored = made;
+        uint8_t root[VERITY_DIGEST_MAX];
+        struct tree_blocks top;
+        int r;
+
+        if (t->layout.levels > 0) {
+                top = level_of(t, t->layout.levels - 1);
+                r = hash_block(t, &top, root, e);
+                if (r < 0)
+                        return r;
+                stored = memcmp(root, g->root_hash, g->root_hash_size) == 0;
+        }
+        if (stored)
+                return judge_below(t, e);
+        if (made)
+                return tree_differs(t, t->layout.levels - 1, 0, e);
+        return error_set(e, -EUCLEAN, "data and hash tree have another root hash than the one expected");
+}
+
+int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g,
+                       const struct verity_tree_options *o, struct error *e)
+{
+        struct tree t = {.verify = true};
+        int r;
+
+        r = verity_geometry_check(g, e);
+        if (r < 0)
+                return r;
+        if (g->root_hash_size == 0)
+                return error_set(e, -EINVAL, "root hash: expected, found none");
+        r = check_length(data_fd, "data", verity_data_size(g), e);
+        if (r >= 0)
+                r = check_length(hash_fd, "hash tree", verity_tree_offset(g) + verity_tree_size(g), e);
+        if (r >= 0)
+                r = do_tree(&t, data_fd, hash_fd, g, o, e);
+        if (r >= 0)
+                r = judge(&t, g, e);
+        (void)hasher_free(t.hasher);
+        return r;
 }

@@ -10,82 +10,42 @@
 #include "base/file.h"
 #include "program.h"
 
-/* A signature file is DER, or what a signature partition holds. */
-static int read_signature(const struct verity_geometry *g, uint8_t **ret, size_t *ret_size, struct error *e)
+/* As JSON also what is wrong with a signature is told. */
+static int print_verified(const char *path, const struct verity_geometry *g,
+                          const struct trust_report *report, bool verified)
 {
-        struct verity_signature s = {};
-        char root_hash[2 * VERITY_DIGEST_MAX + 1];
-        _cleanup_free_ char *data = NULL;
-        size_t size = 0;
-        int r;
-
-        r = read_file(AT_FDCWD, options.signature, 4 * TRUST_SIGNATURE_MAX, &data, &size, e);
-        if (r < 0)
-                return r;
-        if (size == 0 || data[0] != '{') {
-                *ret = (uint8_t *)TAKE_PTR(data);
-                *ret_size = size;
-                return 0;
-        }
-        r = verity_signature_parse(data, size, &s, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", options.signature);
-        verity_geometry_root_hash(g, root_hash);
-        if (strcmp(root_hash, s.root_hash) != 0) {
-                verity_signature_done(&s);
-                return error_set(e, -EBADMSG, "%s: root hash %s expected, found %s", options.signature,
-                                 root_hash, s.root_hash);
-        }
-        *ret = s.der;
-        *ret_size = s.der_size;
-        return 0;
-}
-
-static int verify_signature(const struct verity_geometry *g, struct error *e)
-{
-        _cleanup_(trust_store_free_ptr) struct trust_store *store = NULL;
-        enum trust_purpose purpose = purpose_option(e);
-        _cleanup_free_ uint8_t *der = NULL;
-        size_t size = 0;
-        int r;
-
-        if (purpose == TRUST_PURPOSES)
-                return -EINVAL;
-        if (!options.signature != !options.trust)
-                return error_set(e, -EINVAL, "--signature= and --trust= expected together, found one");
-        if (!options.signature)
-                return 0;
-        r = trust_store_open(AT_FDCWD, options.trust, &store, e);
-        if (r >= 0)
-                r = read_signature(g, &der, &size, e);
-        return r < 0 ? r : verity_signature_check(store, purpose, g, der, size, e);
-}
-
-static int print_verified(const char *path, const struct verity_geometry *g)
-{
-        _cleanup_json_ sd_json_variant *v = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL, *checks = NULL;
         int r;
 
         if (options.json == JSON_OFF) {
-                r = printf("%s: %" PRIu64 " blocks match the root hash%s\n", path, g->data_blocks,
-                           options.signature ? ", and the signature the trusted certificate" : "");
+                r = verified ? printf("%s: %" PRIu64 " blocks match the root hash%s\n", path, g->data_blocks,
+                                      options.signature ? ", and the signature the trusted certificate" : "")
+                             : 0;
                 return r < 0 ? -EIO : 0;
         }
-        r = verity_geometry_to_json(g, &v);
+        r = report_to_json(report, &checks);
         if (r >= 0)
-                r = sd_json_variant_set_field_boolean(&v, "signature_verified", options.signature != NULL);
+                r = verity_geometry_to_json(g, &v);
+        if (r >= 0)
+                r = sd_json_variant_set_field_boolean(&v, "signature_verified",
+                                                      options.signature && verified);
+        if (r >= 0 && checks)
+                r = sd_json_variant_set_field(&v, "signature_checks", checks);
         return r < 0 ? r : json_print(v, options.json);
 }
 
 static int verify_file(const char *path, struct error *e)
 {
         _cleanup_(image_file_done) struct image_file i = IMAGE_FILE_NONE;
-        int r;
+        struct trust_report report = {};
+        int r, printed;
 
         r = open_verified_image(path, &i, e);
-        if (r >= 0)
-                r = verify_signature(&i.geometry, e);
-        return r < 0 ? r : print_verified(path, &i.geometry);
+        if (r < 0)
+                return r;
+        r = verify_signature(&i.geometry, &report, e);
+        printed = r < 0 && report.n == 0 ? 0 : print_verified(path, &i.geometry, &report, r >= 0);
+        return r < 0 ? r : printed;
 }
 
 /* Signatures as the machine checks them, and every block of every layer, which the machine does only as it
@@ -95,6 +55,7 @@ static int verify_store_image(const struct store *store, const struct trust_stor
 {
         _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
         struct progress progress;
+        const struct verity_tree_options with = {.progress = show_progress, .userdata = &progress};
         int r;
 
         r = store_find_image(store, name, trust, &image, e);
@@ -108,7 +69,7 @@ static int verify_store_image(const struct store *store, const struct trust_stor
                 if (r < 0)
                         break;
                 progress_start(&progress, image->layers[i].digest, 0);
-                r = verity_tree_verify(fd, fd, &image->layers[i].geometry, show_progress, &progress, e);
+                r = verity_tree_verify(fd, fd, &image->layers[i].geometry, &with, e);
                 progress_end(&progress);
                 if (r < 0)
                         (void)error_prefix(e, r, "image %s: layer %s", name, image->layers[i].digest);
@@ -129,7 +90,7 @@ static int verify_store(const char *path, struct error *e)
 
         if (!options.trust)
                 return error_set(e, -EINVAL, "--trust=DIR expected for an OCI layout, found none");
-        r = trust_store_open(AT_FDCWD, options.trust, &trust, e);
+        r = open_trust(&trust, e);
         if (r >= 0)
                 r = store_open(AT_FDCWD, path, &store, e);
         if (r < 0)

@@ -86,15 +86,22 @@ int verity_superblock_compare(int hash_fd, const struct verity_geometry *g, stru
 /* Called now and then with bytes of data done; may be NULL. */
 typedef void (*verity_progress_t)(void *userdata, uint64_t done, uint64_t total);
 
-/* Hashes the data of data_fd (from its beginning) and writes the tree to hash_fd, in one pass and constant
- * memory. Sets g->root_hash. The superblock is not written. */
-int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g, verity_progress_t progress,
-                      void *userdata, struct error *e);
+struct verity_tree_options {
+        unsigned threads;           /* 0: one for each processor that we may use */
+        verity_progress_t progress; /* called in the caller's thread; may be NULL */
+        void *userdata;
+};
+
+/* Hashes the data of data_fd (from its beginning) and writes the tree to hash_fd, which is readable too, in
+ * one pass over the data and constant memory. The bytes are the same for any number of threads. Sets
+ * g->root_hash. The superblock is not written. o may be NULL. */
+int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g,
+                      const struct verity_tree_options *o, struct error *e);
 
 /* Reads every block of data and tree. -EUCLEAN if any differs from what the root hash says; the message names
- * the first. */
-int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g, verity_progress_t progress,
-                       void *userdata, struct error *e);
+ * the first that does, from the top of the tree down. o may be NULL. */
+int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g,
+                       const struct verity_tree_options *o, struct error *e);
 
 /* --- EROFS --- */
 

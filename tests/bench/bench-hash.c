@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bench-hash [SECONDS]: how fast each engine hashes blocks of the project's profile from a buffer that stays
- * in the cache, as JSON: {"ENGINE": BYTES_A_SECOND, …}, best engine first. Engines that the processor lacks
+ * in the cache, as JSON: {"ENGINE": BYTES_A_SECOND, …}. Engines that the processor lacks
  * are not in it. */
 #include <stdio.h>
 #include <stdlib.h>

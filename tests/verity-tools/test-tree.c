@@ -48,7 +48,7 @@ static void make_files(struct verity_geometry *g)
         put("data.img", data, size);
         data_fd = open("data.img", O_RDONLY | O_CLOEXEC);
         hash_fd = open("tree.img", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        cr_assert_eq(verity_tree_write(data_fd, hash_fd, g, NULL, NULL, &e), 0, "%s", e.message);
+        cr_assert_eq(verity_tree_write(data_fd, hash_fd, g, NULL, &e), 0, "%s", e.message);
         verity_superblock_write(g, uuid, superblock);
         cr_assert_eq(pwrite_full(hash_fd, superblock, sizeof(superblock), g->hash_offset), 0);
 }
@@ -105,7 +105,7 @@ static int verify_files(const struct verity_geometry *g, struct error *e)
         _cleanup_close_ int data_fd = open("data.img", O_RDONLY | O_CLOEXEC),
                             hash_fd = open("tree.img", O_RDONLY | O_CLOEXEC);
 
-        return verity_tree_verify(data_fd, hash_fd, g, NULL, NULL, e);
+        return verity_tree_verify(data_fd, hash_fd, g, NULL, e);
 }
 
 static void flip(const char *path, uint64_t offset)
@@ -193,4 +193,110 @@ Test(tree, golden)
         sum = shell_output("sha256sum tree.img | cut -d' ' -f1");
         cr_expect_str_eq(root_hash, "efe4bf980cd5a582b37123628b9674721e0783940d43d092710dafea3898d826");
         cr_expect_str_eq(sum, "84fc359f22f93b69d534dd6d827cc77c814b7a36a5977eab9794f89616fcf8cf");
+}
+
+Test(tree, the_same_bytes_for_any_number_of_threads)
+{
+        static const struct case_of_tree cases[] = {
+                {"sha256", 4096, 4096, 20000, "00"},
+                {"sha512", 512, 512, 9000, "abcd"},
+        };
+        static const unsigned threads[] = {1, 2, 3, 7, 100};
+
+        for (size_t c = 0; c < ELEMENTSOF(cases); c++) {
+                struct verity_geometry g = geometry_of(&cases[c]);
+
+                make_files(&g);
+                shell("cp tree.img expected.img");
+                for (size_t i = 0; i < ELEMENTSOF(threads); i++) {
+                        const struct verity_tree_options o = {.threads = threads[i]};
+                        _cleanup_close_ int data_fd = open("data.img", O_RDONLY | O_CLOEXEC),
+                                            hash_fd = open("tree.img", O_RDWR | O_CLOEXEC);
+                        struct verity_geometry made = g;
+                        struct error e = {};
+
+                        shell("head -c 512 expected.img >tree.img");
+                        memset(made.root_hash, 0, sizeof(made.root_hash));
+                        cr_assert_eq(verity_tree_write(data_fd, hash_fd, &made, &o, &e), 0, "%s", e.message);
+                        cr_expect_eq(memcmp(made.root_hash, g.root_hash, sizeof(g.root_hash)), 0);
+                        shell("cmp tree.img expected.img");
+                        cr_expect_eq(verity_tree_verify(data_fd, hash_fd, &g, &o, &e), 0, "%s", e.message);
+                }
+        }
+}
+
+Test(tree, the_first_of_several_damaged_blocks_is_named)
+{
+        const struct case_of_tree c = {"sha256", 4096, 4096, 20000, "00"};
+        struct verity_geometry g = geometry_of(&c);
+
+        make_files(&g);
+        for (uint64_t block = 500; block < 20000; block += 700)
+                flip("data.img", block * 4096);
+        for (unsigned threads = 1; threads < 9; threads++) {
+                const struct verity_tree_options o = {.threads = threads};
+                _cleanup_close_ int data_fd = open("data.img", O_RDONLY | O_CLOEXEC),
+                                    hash_fd = open("tree.img", O_RDONLY | O_CLOEXEC);
+                struct error e = {};
+
+                cr_expect_eq(verity_tree_verify(data_fd, hash_fd, &g, &o, &e), -EUCLEAN);
+                cr_expect_not_null(strstr(e.message, "data block 500 (offset 2048000)"), "%s", e.message);
+        }
+}
+
+static void count(void *userdata, uint64_t done, uint64_t total)
+{
+        uint64_t *last = userdata;
+
+        cr_expect_leq(done, total);
+        cr_expect_eq(total, UINT64_C(20000) * 4096);
+        *last = done;
+}
+
+Test(tree, progress_ends_at_the_total)
+{
+        const struct case_of_tree c = {"sha256", 4096, 4096, 20000, "00"};
+        struct verity_geometry g = geometry_of(&c);
+
+        make_files(&g);
+        for (unsigned threads = 1; threads < 4; threads++) {
+                uint64_t last = 0;
+                const struct verity_tree_options o = {
+                        .threads = threads, .progress = count, .userdata = &last};
+                _cleanup_close_ int data_fd = open("data.img", O_RDONLY | O_CLOEXEC),
+                                    hash_fd = open("tree.img", O_RDONLY | O_CLOEXEC);
+
+                cr_expect_eq(verity_tree_verify(data_fd, hash_fd, &g, &o, NULL), 0);
+                cr_expect_eq(last, UINT64_C(20000) * 4096);
+        }
+}
+
+Test(tree, an_unreadable_file_is_an_error_with_its_offset)
+{
+        const struct case_of_tree c = {"sha256", 4096, 4096, 2000, "00"};
+        struct verity_geometry g = geometry_of(&c);
+
+        make_files(&g);
+        for (unsigned threads = 1; threads < 4; threads++) {
+                const struct verity_tree_options o = {.threads = threads};
+                _cleanup_close_ int data_fd = open("data.img", O_WRONLY | O_CLOEXEC),
+                                    hash_fd = open("tree.img", O_RDWR | O_CLOEXEC);
+                struct error e = {};
+
+                cr_expect_eq(verity_tree_write(data_fd, hash_fd, &g, &o, &e), -EBADF);
+                cr_expect_not_null(strstr(e.message, "data at 0:"), "%s", e.message);
+        }
+}
+
+Test(tree, bytes_behind_the_last_digest_are_zero)
+{
+        const struct case_of_tree c = {"sha256", 4096, 4096, 300, "00"};
+        struct verity_geometry g = geometry_of(&c), shorter;
+        struct error e = {};
+
+        make_files(&g);
+        shorter = g;
+        shorter.data_blocks--;
+        cr_expect_eq(verify_files(&shorter, &e), -EUCLEAN);
+        cr_expect_not_null(strstr(e.message, "zeros expected"), "%s", e.message);
 }
