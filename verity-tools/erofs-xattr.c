@@ -141,13 +141,17 @@ static int make_room(struct reader *reader, struct error *e)
 static int take_entry(struct reader *reader, uint64_t offset, uint64_t left, size_t *ret_size,
                       struct error *e)
 {
+        static const struct erofs_xattr_entry padding;
         struct erofs_xattr_entry entry;
         _cleanup_free_ char *name = NULL;
-        size_t prefix_size, value_size;
+        size_t prefix_size, head, value_size;
         const char *prefix = NULL;
         int r;
 
         r = erofs_metadata_read(reader->image, offset, &entry, sizeof(entry), e);
+        *ret_size = sizeof(entry);
+        if (r >= 0 && memcmp(&entry, &padding, sizeof(entry)) == 0)
+                return 0;
         if (r >= 0)
                 r = prefix_of(reader->image, entry.prefix, &prefix, e);
         if (r >= 0)
@@ -162,23 +166,21 @@ static int take_entry(struct reader *reader, uint64_t offset, uint64_t left, siz
                         "attributes of the inode's size expected, found %zu bytes at offset %" PRIu64,
                         *ret_size, offset);
         prefix_size = strlen(prefix);
-        name = calloc(1, prefix_size + entry.name_size + 1 + value_size);
+        head = prefix_size + entry.name_size + 1;
+        name = calloc(1, head + value_size);
         if (!name)
                 return -ENOMEM;
         memcpy(name, prefix, prefix_size);
-        r = erofs_metadata_read(reader->image, offset + sizeof(entry), name + prefix_size, entry.name_size,
-                                e);
-        if (r >= 0 && strlen(name) != prefix_size + entry.name_size)
-                r = error_set(e, -EBADMSG, "an attribute's name without NUL expected, found one");
+        offset += sizeof(entry);
+        r = erofs_metadata_read(reader->image, offset, name + prefix_size, entry.name_size, e);
         if (r >= 0)
-                r = erofs_metadata_read(reader->image, offset + sizeof(entry) + entry.name_size,
-                                        name + prefix_size + entry.name_size + 1, value_size, e);
+                r = erofs_metadata_read(reader->image, offset + entry.name_size, name + head, value_size, e);
         if (r < 0)
                 return r;
+        if (strlen(name) != head - 1)
+                return error_set(e, -EBADMSG, "an attribute's name without NUL expected, found one");
         reader->xattrs->items[reader->xattrs->n++] =
-                (struct erofs_xattr){.value = (uint8_t *)name + prefix_size + entry.name_size + 1,
-                                     .size = value_size,
-                                     .name = name};
+                (struct erofs_xattr){.name = name, .value = (uint8_t *)name + head, .size = value_size};
         name = NULL;
         return 0;
 }
