@@ -281,3 +281,23 @@ void disk_root_guids(const struct verity_geometry *g, sd_id128_t *ret_root, sd_i
         memcpy(ret_verity->bytes, g->root_hash + g->root_hash_size - sizeof(ret_verity->bytes),
                sizeof(ret_verity->bytes));
 }
+
+int disk_image_to_json(const struct disk_image *d, sd_json_variant **ret)
+{
+        _cleanup_json_ sd_json_variant *partitions = NULL;
+        int r = sd_json_variant_new_array(&partitions, NULL, 0);
+
+        for (size_t i = 0; r >= 0 && i < d->n_partitions; i++) {
+                const struct disk_partition *p = &d->partitions[i];
+
+                r = sd_json_variant_append_arraybo(&partitions, SD_JSON_BUILD_PAIR_STRING("label", p->label),
+                                                   SD_JSON_BUILD_PAIR("type", SD_JSON_BUILD_UUID(p->type)),
+                                                   SD_JSON_BUILD_PAIR("uuid", SD_JSON_BUILD_UUID(p->uuid)),
+                                                   SD_JSON_BUILD_PAIR_UNSIGNED("offset", p->offset),
+                                                   SD_JSON_BUILD_PAIR_UNSIGNED("size", p->size),
+                                                   SD_JSON_BUILD_PAIR_BOOLEAN("read_only", p->read_only));
+        }
+        return r < 0 ? r
+                     : sd_json_buildo(ret, SD_JSON_BUILD_PAIR("uuid", SD_JSON_BUILD_UUID(d->uuid)),
+                                      SD_JSON_BUILD_PAIR_VARIANT("partitions", partitions));
+}

@@ -58,3 +58,7 @@ int disk_image_find_root(const struct disk_image *d, const struct disk_partition
 
 /* The GUIDs of the partitions of data and tree: the first and the last 128 bits of the root hash. */
 void disk_root_guids(const struct verity_geometry *g, sd_id128_t *ret_root, sd_id128_t *ret_verity);
+
+/* What `verity rootfs --json` and `verity inspect` say of it: "uuid", "partitions" with "label", "type",
+ * "uuid", "offset", "size" and "read_only" each. */
+int disk_image_to_json(const struct disk_image *d, sd_json_variant **ret);

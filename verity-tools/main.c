@@ -3,6 +3,7 @@
 
 #include "base/args.h"
 #include "base/log.h"
+#include "disk-image.h"
 #include "program.h"
 
 struct verity_options options = {.image = {.hash_offset = IMAGE_FILE_NO_OFFSET}};
@@ -12,7 +13,9 @@ int fail(int r, const struct error *e)
         log_failure(r, e);
         switch (r) {
         case -EBADMSG:
+        case -EKEYEXPIRED:
         case -EKEYREJECTED:
+        case -EKEYREVOKED:
         case -ENOKEY:
         case -EUCLEAN:
                 return EXIT_ANSWER_IS_NO;
@@ -34,6 +37,8 @@ static const struct arg_verb verbs[] = {
          verb_build},
         {"image", "LAYOUT[:TAG]|ARCHIVE|docker://IMAGE", 1, 1,
          "Convert container images to signed EROFS layers", verb_image},
+        {"rootfs", "TREE|TAR", 1, 1, "Build a disk image with a signed root partition; prints the root hash",
+         verb_rootfs},
         {"sign", "FILE", 1, 1, "Verify an image against its root hash and sign that", verb_sign},
         {"verify", "FILE|LAYOUT|docker://IMAGE", 1, 1, "Check every block, and the signatures of a layout or the one given",
          verb_verify},
@@ -45,7 +50,7 @@ static const struct arg_verb verbs[] = {
 };
 
 static const struct arg_option arguments[] = {
-        {"output", 'o', ARG_STRING, &options.output, "FILE", "build image sign",
+        {"output", 'o', ARG_STRING, &options.output, "FILE", "build rootfs image sign",
          "what is written; replaced if it is there"},
         {"hash-file", 0, ARG_STRING, &options.image.hash_file, "FILE", "build sign verify inspect open",
          "superblock and tree in a file of their own"},
@@ -63,9 +68,9 @@ static const struct arg_option arguments[] = {
          "sign verify inspect open", "bytes in a block of the tree (default 4096)"},
         {"data-blocks", 0, ARG_UNSIGNED, &options.image.data_blocks, "N", "sign verify inspect open",
          "blocks of data (default: all)"},
-        {"file-contexts", 0, ARG_STRING, &options.file_contexts, "FILE", "build",
+        {"file-contexts", 0, ARG_STRING, &options.file_contexts, "FILE", "build rootfs",
          "SELinux labels for a tree"},
-        {"allow-setuid", 0, ARG_FLAG, &options.allow_setuid, NULL, "build image",
+        {"allow-setuid", 0, ARG_FLAG, &options.allow_setuid, NULL, "build rootfs image",
          "let setuid files and file capabilities in"},
         {"push", 0, ARG_STRING, &options.push, "docker://IMAGE", "image",
          "push the image and its signatures to this registry"},
@@ -80,6 +85,9 @@ static const struct arg_option arguments[] = {
          "reach the registry without TLS (default only on this machine)"},
         {"timeout", 0, ARG_UNSIGNED, &options.timeout, "SECONDS", "image verify",
          "how long a transfer may stand still (default 60)"},
+        {"label", 0, ARG_STRING, &options.label, "NAME", "rootfs", "of the root partition (default root)"},
+        {"architecture", 0, ARG_STRING, &options.architecture, DISK_ARCHITECTURES, "rootfs",
+         "of the partitions' types (default x86-64)"},
         {"root-hash", 0, ARG_STRING, &options.image.root_hash, "HEX", "sign verify open",
          "the root hash expected"},
         {"signature", 0, ARG_STRING, &options.signature, "FILE", "verify open",
@@ -89,14 +97,16 @@ static const struct arg_option arguments[] = {
          "der (default) or partition, as a disk image holds it"},
         {"purpose", 0, ARG_STRING, &options.purpose, "PURPOSE", "sign verify keygen",
          "boot, rootfs, layer (default), policy, manifest or test; keygen: also none"},
-        {"key", 0, ARG_STRING, &options.key, "FILE|URI", "image sign keygen", "private key"},
-        {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", "image sign keygen",
+        {"key", 0, ARG_STRING, &options.key, "FILE|URI", "rootfs image sign keygen", "private key"},
+        {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", "rootfs image sign keygen",
          "its certificate"},
+        {"at", 0, ARG_STRING, &options.at, "TIME", "verify",
+         "when certificates have to be valid, like 2026-01-31T12:00:00Z or @SECONDS (default now)"},
         {"digest-out", 0, ARG_STRING, &options.digest_out, "FILE", "sign",
          "instead of --key: write the digest that a key elsewhere signs"},
         {"attach", 0, ARG_STRING, &options.attach, "FILE", "sign",
          "instead of --key: the raw signature made there, as bytes or Base64"},
-        {"provider", 0, ARG_LIST, &options.providers, "NAME", "image sign",
+        {"provider", 0, ARG_LIST, &options.providers, "NAME", "rootfs image sign",
          "OpenSSL provider that resolves URIs; pkcs11: needs none named"},
         {"manifest-key", 0, ARG_STRING, &options.manifest_key, "FILE|URI", "image",
          "private key for manifests"},

@@ -14,7 +14,7 @@ struct verity_options {
         enum json_mode json;
         const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
                 *algorithm;
-        const char *output, *file_contexts, *signature, *trust, *format, *digest_out, *attach;
+        const char *output, *file_contexts, *label, *architecture, *signature, *trust, *format, *digest_out, *attach, *at;
         struct image_file_options image;
         struct arg_list providers;
         const char *push, *platform, *authfile, *tls_ca;
@@ -36,6 +36,13 @@ enum trust_purpose purpose_option(struct error *e);
 /* Opens a signer with the providers that the options name. Without a key it can only attach. */
 int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
 
+/* Opens the directory of --trust for the time of --at, or for now. */
+int open_trust(struct trust_store **ret, struct error *e);
+
+/* Checks --signature against --trust and tells what it found; nothing where neither is given. */
+int verify_signature(const struct verity_geometry *g, struct trust_report *ret, struct error *e);
+int report_to_json(const struct trust_report *report, sd_json_variant **ret);
+
 /* Opens the image that the options describe and reads every block, with a progress line. */
 int open_verified_image(const char *path, struct image_file *ret, struct error *e);
 
@@ -49,6 +56,7 @@ int scratch_path(char ret[static PATH_MAX], struct error *e);
 
 int verb_build(int argc, char **argv);
 int verb_image(int argc, char **argv);
+int verb_rootfs(int argc, char **argv);
 int verb_sign(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
