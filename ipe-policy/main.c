@@ -1,130 +1,84 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "base/args.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "ipe-policy/ipe-policy.h"
-#include "trust/trust.h"
+#include "program.h"
 
-static const char *key, *certificate, *output;
-static struct arg_list providers;
-static enum json_mode json;
+struct ipe_options options;
 
-static int read_policy(const char *path, char **ret_text, struct ipe_policy *ret, struct error *e)
-{
-        _cleanup_free_ char *text = NULL;
-        int r;
+static const struct arg_verb verbs[] = {
+        {"info", "POLICY", 1, 1, "Show name, version and what may execute", verb_info},
+        {"lint", "POLICY…", 1, -1, "Find what the kernel refuses, and what it takes but nobody means",
+         verb_lint},
+        {"fmt", "POLICY", 1, 1, "Print the canonical form", verb_fmt},
+        {"bump", "POLICY", 1, 1, "Raise the version", verb_bump},
+        {"eval", "POLICY", 1, 1, "Say whether something is allowed, and by which rule", verb_eval},
+        {"explain", "POLICY", 1, 1, "The same, with each rule that was asked", verb_explain},
+        {"diff", "OLD NEW", 2, 2, "Show by example what becomes allowed or denied", verb_diff},
+        {"generate", "", 0, 0, "Write a policy that allows the layers of images", verb_generate},
+        {"from-audit", "POLICY", 1, 1, "Add what the kernel's records on standard input say was denied",
+         verb_from_audit},
+        {"simulate-upgrade", "ACTIVE NEW…", 2, -1, "Predict the kernel's answers when policies are loaded",
+         verb_simulate_upgrade},
+        {"sign", "POLICY", 1, 1, "Sign a policy in the form that the kernel loads", verb_sign},
+        {"verify", "SIGNED", 1, 1, "Check signature, purpose and policy", verb_verify},
+        {},
+};
 
-        r = read_file(AT_FDCWD, path, IPE_POLICY_MAX, &text, NULL, e);
-        if (r < 0)
-                return r;
-        r = ipe_policy_parse(text, strlen(text), ret, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", path);
-        *ret_text = TAKE_PTR(text);
-        return 0;
-}
+#define PROPERTIES_OF "eval explain"
 
-/* Whether a policy or a key is refused is an answer; that a file cannot be read is none. */
-static int failed(int r, const struct error *e)
-{
-        log_failure(r, e);
-        switch (r) {
-        case -EBADMSG:
-        case -EINVAL:
-        case -ERANGE:
-        case -ENAMETOOLONG:
-        case -EKEYREJECTED:
-                return EXIT_ANSWER_IS_NO;
-        default:
-                return EXIT_COULD_NOT_TRY;
-        }
-}
-
-static int info(int argc, char **argv)
-{
-        _cleanup_json_ sd_json_variant *v = NULL;
-        _cleanup_free_ char *text = NULL;
-        struct ipe_policy policy;
-        struct error e = {};
-        char version[32];
-        int r;
-
-        r = read_policy(argv[0], &text, &policy, &e);
-        if (r < 0)
-                return failed(r, &e);
-        (void)snprintf(version, sizeof(version), "%u.%u.%u", policy.version[0], policy.version[1],
-                       policy.version[2]);
-        if (json == JSON_OFF) {
-                printf("%s %s, %u rules\n", policy.name, version, policy.n_rules);
-                return EXIT_SUCCESS;
-        }
-        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("name", policy.name),
-                           SD_JSON_BUILD_PAIR_STRING("version", version),
-                           SD_JSON_BUILD_PAIR_UNSIGNED("rules", policy.n_rules),
-                           SD_JSON_BUILD_PAIR_BOOLEAN("allows_boot_verified", policy.allows_boot_verified));
-        if (r >= 0)
-                r = json_print(v, json);
-        return r < 0 ? EXIT_COULD_NOT_TRY : EXIT_SUCCESS;
-}
-
-static int sign_file(const char *path, struct error *e)
-{
-        const struct trust_signer_options o = {key, certificate, providers.items, providers.n};
-        _cleanup_(trust_signer_free_ptr) struct trust_signer *signer = NULL;
-        _cleanup_free_ char *text = NULL;
-        _cleanup_free_ uint8_t *der = NULL;
-        struct ipe_policy policy;
-        size_t size = 0;
-        int r;
-
-        r = read_policy(path, &text, &policy, e);
-        if (r >= 0)
-                r = trust_signer_open(&o, &signer, e);
-        if (r >= 0)
-                r = trust_sign(signer, TRUST_POLICY, text, strlen(text), true, &der, &size, e);
-        return r < 0 ? r : write_file_atomic(AT_FDCWD, output, der, size, 0644, e);
-}
-
-static int sign(int argc, char **argv)
-{
-        struct error e = {};
-        int r;
-
-        if (!key || !certificate || !output) {
-                log_error(0, "sign: --key, --certificate and --output expected");
-                return EXIT_COULD_NOT_TRY;
-        }
-        r = check_output(output, (const char *const[]){argv[0], key, certificate}, 3, &e);
-        if (r >= 0)
-                r = sign_file(argv[0], &e);
-        return r < 0 ? failed(r, &e) : EXIT_SUCCESS;
-}
+static const struct arg_option arguments[] = {
+        {"output", 'o', ARG_STRING, &options.output, "FILE", "fmt bump generate from-audit sign",
+         "what is written; replaced if it is there"},
+        {"format", 0, ARG_STRING, &options.format, "text|json|sarif", "lint", "form of the findings"},
+        {"severity", 0, ARG_STRING, &options.severity, "error|warning|info", "lint",
+         "exit 1 from this severity on (default: error)"},
+        {"previous", 0, ARG_STRING, &options.previous, "FILE", "lint",
+         "the version must be above this policy's"},
+        {"boot", 0, ARG_FLAG, &options.boot, NULL, "lint", "the policy is for the initramfs"},
+        {"allow-list", 0, ARG_FLAG, &options.allow_list, NULL, "lint",
+         "ask for root hashes beside signatures"},
+        {"check", 0, ARG_FLAG, &options.check, NULL, "fmt", "print nothing; exit 1 if the form is another"},
+        {"part", 0, ARG_STRING, &options.part, "major|minor|revision", "bump",
+         "what is raised (default: revision)"},
+        {"op", 0, ARG_STRING, &options.operation, "OPERATION", PROPERTIES_OF,
+         "EXECUTE (default), KMODULE, …"},
+        {"boot-verified", 0, ARG_STRING, &options.flags[IPE_BOOT_VERIFIED], "TRUE|FALSE", PROPERTIES_OF,
+         "it is on the initramfs"},
+        {"dmverity-signature", 0, ARG_STRING, &options.flags[IPE_DMVERITY_SIGNATURE], "TRUE|FALSE",
+         PROPERTIES_OF, "its device was opened with a signature"},
+        {"dmverity-roothash", 0, ARG_STRING, &options.dmverity_roothash, "ALGORITHM:HEX", PROPERTIES_OF,
+         "its device's root hash"},
+        {"fsverity-signature", 0, ARG_STRING, &options.flags[IPE_FSVERITY_SIGNATURE], "TRUE|FALSE",
+         PROPERTIES_OF, "it has a signed fs-verity digest"},
+        {"fsverity-digest", 0, ARG_STRING, &options.fsverity_digest, "ALGORITHM:HEX", PROPERTIES_OF,
+         "its fs-verity digest"},
+        {"kernel", 0, ARG_STRING, &options.kernel, "6.12|7.3", "explain", "which kernel (default: 6.12)"},
+        {"image", 0, ARG_LIST, &options.images, "MANIFEST|LAYOUT[:NAME]",
+         "eval explain diff generate from-audit", "layers of an OCI image; may be repeated"},
+        {"trust", 0, ARG_STRING, &options.trust, "DIR", "verify eval explain diff generate from-audit",
+         "directory of trusted <purpose>.pem"},
+        {"by", 0, ARG_STRING, &options.by, "signature|root-hash", "generate",
+         "allow all that is signed (default), or each layer"},
+        {"policy-name", 0, ARG_STRING, &options.policy_name, "NAME", "generate", "name of the policy"},
+        {"policy-version", 0, ARG_STRING, &options.policy_version, "N.N.N", "generate",
+         "its version (default: 1.0.0)"},
+        {"map", 0, ARG_LIST, &options.maps, "DEVICE=ALGORITHM:HEX", "from-audit",
+         "root hash of a device in the records; may be repeated"},
+        {"key", 0, ARG_STRING, &options.key, "FILE|URI", "sign", "private key of purpose \"policy\""},
+        {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", "sign", "its certificate"},
+        {"provider", 0, ARG_LIST, &options.providers, "NAME", "sign",
+         "OpenSSL provider to load; may be repeated"},
+        {"json", 0, ARG_JSON, &options.json, "off|short|pretty",
+         "info eval explain diff simulate-upgrade verify", "print JSON"},
+        {},
+};
 
 int main(int argc, char **argv)
 {
-        static const struct arg_verb verbs[] = {
-                {"info", "POLICY", 1, 1, "Parse a policy as the kernel would; show name and version", info},
-                {"sign", "POLICY", 1, 1, "Sign a policy in the form that the kernel loads", sign},
-                {},
-        };
-        static const struct arg_option options[] = {
-                {"key", 0, ARG_STRING, &key, "FILE|URI", "sign", "Private key of purpose \"policy\""},
-                {"certificate", 0, ARG_STRING, &certificate, "FILE|URI", "sign", "Its certificate"},
-                {"provider", 0, ARG_LIST, &providers, "NAME", "sign", "OpenSSL provider that resolves URIs"},
-                {"output", 'o', ARG_STRING, &output, "FILE", "sign", "Where the PKCS#7 goes"},
-                {"json", 0, ARG_JSON, &json, "off|short|pretty", NULL, "Print JSON"},
-                {},
-        };
         static const struct arg_program program = {
                 "ipe-policy",
-                "Policies of the kernel's Integrity Policy Enforcement.",
+                "Policies of the kernel's Integrity Policy Enforcement: checked, explained, made and signed.",
                 verbs,
-                options,
+                arguments,
         };
 
         log_setup(argv[0]);

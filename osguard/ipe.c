@@ -11,7 +11,7 @@
 #include "osguard/osguard.h"
 
 #define IPE "/sys/kernel/security/ipe"
-#define P7B_MAX (IPE_POLICY_MAX + 16u * 1024)
+#define P7B_MAX IPE_POLICY_MAX
 
 static int check_digest(const char *path, const uint8_t *der, size_t size, const uint8_t expected[static 32],
                         struct error *e)
@@ -32,25 +32,25 @@ static int check_digest(const char *path, const uint8_t *der, size_t size, const
 static int check_content(const char *path, const char *text, size_t size,
                          const struct policy_reference *reference, bool host, struct error *e)
 {
-        struct ipe_policy policy;
+        _cleanup_policy_ struct ipe_policy *policy = NULL;
         int r;
 
         r = ipe_policy_parse(text, size, &policy, e);
         if (r < 0)
                 return error_prefix(e, r, "%s", path);
-        if (strcmp(policy.name, reference->name) != 0)
+        if (strcmp(policy->name, reference->name) != 0)
                 return error_set(e, -EINVAL, "%s: policy_name: %s expected, found %s", path, reference->name,
-                                 policy.name);
-        if (ipe_policy_compare_versions(policy.version, reference->version) != 0)
+                                 policy->name);
+        if (ipe_policy_compare_versions(policy->version, reference->version) != 0)
                 return error_set(e, -EINVAL, "%s: policy_version: %u.%u.%u expected, found %u.%u.%u", path,
                                  reference->version[0], reference->version[1], reference->version[2],
-                                 policy.version[0], policy.version[1], policy.version[2]);
-        if (policy.allows_anything)
+                                 policy->version[0], policy->version[1], policy->version[2]);
+        if (ipe_policy_allows_anything(policy))
                 return error_set(
                         e, -EINVAL,
                         "%s: execution of verified files alone expected, found a policy that allows any",
                         path);
-        if (host && policy.allows_boot_verified)
+        if (host && ipe_policy_allows_boot_verified(policy))
                 return error_set(e, -EINVAL,
                                  "%s: no rule with boot_verified=TRUE expected in a host policy, found one",
                                  path);

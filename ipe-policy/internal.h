@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of this library share. */
+#pragma once
+
+#include "ipe-policy/ipe-policy.h"
+
+/* As ipe_policy_parse(), and says where in the text the error is. */
+int ipe_parse(const char *text, size_t size, struct ipe_policy **ret, struct ipe_place *ret_place,
+              struct error *e);
+
+/* The kernel's isspace(): ASCII's, and 0xA0. */
+bool ipe_is_space(char c);
+
+/* The length of the first line of a text that ends with NUL, and where the next one begins (NULL after the
+ * last). To the kernel the two bytes of \r\n end two lines, of which one is empty: that makes no difference.
+ */
+size_t ipe_line_length(char *line, char **ret_next);
+
+/* The files that this rule, by itself, matches and that differ to any rule without a digest: what is needed
+ * to know whether earlier rules leave it anything. At most IPE_EXAMPLES_MAX; 0: no file can match. The
+ * digests of ret point into the rule. */
+#define IPE_EXAMPLES_MAX 10u
+size_t ipe_rule_examples(const struct ipe_rule *rule, struct ipe_subject ret[static IPE_EXAMPLES_MAX]);
