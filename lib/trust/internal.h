@@ -79,8 +79,9 @@ char *trust_pkcs11_attribute(const char *uri, const char *attribute);
 /* How much of a name to show: without the query of a pkcs11: URI, which may hold a PIN. For "%.*s". */
 int trust_shown(const char *name);
 
-/* Finds out why a pkcs11: URI gave nothing, and says so. `what` was expected; `reason` is OpenSSL's. */
-int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, const char *what,
+/* Finds out why a pkcs11: URI gave no object of an OSSL_STORE_INFO type, and says so. `what` is the type in
+ * words; `reason` is OpenSSL's. */
+int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, int type, const char *what,
                          const char *reason, struct error *e);
 
 /* --- raw signatures --- */

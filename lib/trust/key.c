@@ -45,18 +45,18 @@ static int load_pkcs11(struct trust_providers *p, const char *uri, struct error 
 int trust_providers_load(const struct trust_signer_options *o, struct trust_providers *ret, struct error *e)
 {
         _cleanup_(trust_providers_done) struct trust_providers p = {.context = OSSL_LIB_CTX_new()};
-        int r = 0;
+        int r;
 
         if (!p.context)
                 return -ENOMEM;
         if (CONF_modules_load_file_ex(p.context, NULL, NULL, CONF_MFLAGS_IGNORE_MISSING_FILE) != 1)
                 return trust_openssl_error(e, -EINVAL, "OpenSSL's configuration");
-        if (trust_is_pkcs11(o->key))
+        /* First, so that keys from files stay there. */
+        r = load_provider(&p, "default", NULL, e);
+        if (r >= 0 && trust_is_pkcs11(o->key))
                 r = load_pkcs11(&p, o->key, e);
-        else if (trust_is_pkcs11(o->certificate))
+        else if (r >= 0 && trust_is_pkcs11(o->certificate))
                 r = load_pkcs11(&p, o->certificate, e);
-        if (r >= 0)
-                r = load_provider(&p, "default", NULL, e);
         for (size_t i = 0; r >= 0 && i < o->n_providers; i++)
                 r = load_provider(&p, o->providers[i], NULL, e);
         if (r < 0)
@@ -86,13 +86,31 @@ static int refuse_to_ask(UI *ui, UI_STRING *string)
         return -1;
 }
 
+/* Parsed again, for OpenSSL's own provider: that of the token would want to log in to use the public key. */
+static X509 *copy_certificate(const X509 *x)
+{
+        unsigned char *der = NULL;
+        const unsigned char *p;
+        int n = i2d_X509(x, &der);
+        X509 *copy;
+
+        p = der;
+        copy = n > 0 ? d2i_X509(NULL, &p, n) : NULL;
+        OPENSSL_free(der);
+        return copy;
+}
+
 static void take_object(OSSL_STORE_INFO *info, struct trust_objects *o)
 {
+        X509 *x = NULL;
+
         o->n++;
         if (!o->key)
                 o->key = OSSL_STORE_INFO_get1_PKEY(info);
         if (OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_CERT)
-                o->certificates.items[o->certificates.n++] = OSSL_STORE_INFO_get1_CERT(info);
+                x = copy_certificate(OSSL_STORE_INFO_get0_CERT(info));
+        if (x)
+                o->certificates.items[o->certificates.n++] = x;
 }
 
 static void load(const struct trust_providers *p, const char *uri, int type, const UI_METHOD *ui,
@@ -151,9 +169,10 @@ static bool is_uri(const char *name)
 }
 
 /* What to say when nothing came of a name. */
-static int nothing_loaded(const struct trust_providers *p, const char *name, const char *what,
+static int nothing_loaded(const struct trust_providers *p, const char *name, int type,
                           const struct trust_objects *o, struct error *e)
 {
+        const char *what = type == OSSL_STORE_INFO_PKEY ? "private key" : "certificate";
         const char *reason, *detail = NULL;
         char text[128];
         int flags = 0;
@@ -164,7 +183,7 @@ static int nothing_loaded(const struct trust_providers *p, const char *name, con
         (void)snprintf(text, sizeof(text), "%s", reason ?: "found none");
         ERR_clear_error();
         if (trust_is_pkcs11(name))
-                return trust_pkcs11_explain(p, name, what, text, e);
+                return trust_pkcs11_explain(p, name, type, what, text, e);
         if (o->asked)
                 return error_set(e, -EACCES,
                                  "%s: a passphrase is needed, and standard input is no terminal to ask on: "
@@ -187,7 +206,7 @@ int trust_load_key(const struct trust_providers *p, const char *name, EVP_PKEY *
         if (r < 0)
                 return r;
         if (!o.key)
-                return nothing_loaded(p, name, "private key", &o, e);
+                return nothing_loaded(p, name, OSSL_STORE_INFO_PKEY, &o, e);
         ERR_clear_error();
         *ret = TAKE_PTR(o.key);
         return 0;
@@ -205,7 +224,7 @@ int trust_load_certificates(const struct trust_providers *p, const char *name, s
         if (r < 0)
                 return r;
         if (o.certificates.n == 0)
-                return nothing_loaded(p, name, "certificate", &o, e);
+                return nothing_loaded(p, name, OSSL_STORE_INFO_CERT, &o, e);
         ERR_clear_error();
         *ret = o.certificates;
         o.certificates.n = 0;

@@ -2,6 +2,7 @@
 /* URIs of keys in tokens (RFC 7512), as far as the PKCS#11 provider leaves it to us. */
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/store.h>
 #include <string.h>
 
 #include "trust/internal.h"
@@ -83,37 +84,39 @@ static int check_pin_source(const char *uri, struct error *e)
 /* The provider says only that it found nothing. Who is asked for a PIN now is not logged in, so the token is
  * there and took no PIN before; and a token that shows other objects is there too. No PIN is tried here: a
  * token locks itself after a few wrong ones. */
-int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, const char *what,
+int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, int type, const char *what,
                          const char *reason, struct error *e)
 {
         _cleanup_(trust_objects_done) struct trust_objects object = {}, others = {};
         _cleanup_free_ char *bare = shorten(uri, false), *token = shorten(uri, true);
+        bool pin;
         int r;
 
         if (!bare || !token)
                 return -ENOMEM;
         r = check_pin_source(uri, e);
         if (r >= 0)
-                r = trust_load_objects(p, bare, 0, false, &object);
+                r = trust_load_objects(p, bare, type, false, &object);
         if (r >= 0)
-                r = trust_load_objects(p, token, 0, false, &others);
+                r = trust_load_objects(p, token, type, false, &others);
         ERR_clear_error();
         if (r < 0)
                 return r;
-        if (object.asked && strstr(uri, "pin-"))
+        /* Certificates are mostly shown to everybody. */
+        pin = object.asked && (type == OSSL_STORE_INFO_PKEY || others.n == 0);
+        if (pin && strstr(uri, "pin-"))
                 return error_set(e, -EACCES,
                                  "%s: the token refused the PIN; check it, a few wrong ones lock it", bare);
-        if (others.n > 0 && !(object.asked && strstr(what, "key")))
-                return error_set(
-                        e, -ENOENT,
-                        "%s: %s expected, found none of that name among %zu objects; `pkcs11-tool -O` "
-                        "lists them",
-                        bare, what, others.n);
-        if (object.asked)
+        if (pin)
                 return error_set(e, -EACCES,
                                  "%s: the token asks for a PIN; add ?pin-source=file:PATH to the URI, or run "
                                  "at a terminal",
                                  bare);
+        if (others.n > 0)
+                return error_set(e, -ENOENT,
+                                 "%s: %s expected, found none of that name among %zu; `pkcs11-tool -O` lists "
+                                 "them",
+                                 bare, what, others.n);
         return error_set(e, -ENODEV,
                          "%s: a token that holds a %s expected: %s; check the names, and that the provider "
                          "knows the module (?module-path=, PKCS11_PROVIDER_MODULE)",
