@@ -10,9 +10,9 @@
 #define BUILD_DATA_MAX (UINT64_C(64) << 30)   /* bytes of files */
 #define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
 #define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
-#define BUILD_DEPTH_MAX 256u                 /* directories above an entry */
+#define BUILD_DEPTH_MAX 256u                  /* directories above an entry */
 #define BUILD_XATTRS_MAX (UINT64_C(16) << 20) /* bytes of extended attributes, each different set once */
-#define BUILD_INODE_XATTRS 256 /* extended attributes of one inode */
+#define BUILD_INODE_XATTRS 256                /* extended attributes of one inode */
 #define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
 
 struct build_options {
@@ -85,21 +85,37 @@ int build_read_geometry(int data_fd, int hash_fd, const char *root_hash, struct 
 
 /* --- OCI --- */
 
+/* How to reach a registry. */
+struct registry_options {
+        const char *authfile; /* credentials as `docker login` keeps them; NULL: where the environment says */
+        const char *tls_ca;   /* certificates of the authorities to trust, or NULL for the system's */
+        bool plain_http;      /* without TLS, which else only a registry on this machine may be */
+        unsigned stall_seconds; /* how long a transfer may stand still; 0: 60 */
+};
+
 struct build_oci_options {
-        const char *tag; /* only this name of the layout, or NULL for all */
+        const char *platform; /* "OS/ARCHITECTURE[/VARIANT]", NULL: Linux on this machine */
+        const char *push;     /* "docker://HOST/REPOSITORY[:TAG]" that the one image goes to, or NULL */
+        const char *scratch;  /* beside this path is room for the image, where there is no output */
+        struct registry_options registry;
+        bool squash; /* the layers of an image become one */
         bool allow_setuid;
+        unsigned threads; /* 0: one a processor */
         const struct trust_signer *layer_signer, *manifest_signer;
-        /* Called before each layer is built: its number among n distinct ones. May be NULL. */
-        void (*layer)(void *userdata, const char *digest, size_t i, size_t n);
+        verity_progress_t progress; /* bytes of the tars read. May be NULL */
         void *userdata;
 };
 
 struct build_oci_result {
         size_t n_images, n_layers; /* layers that several images share count once */
         uint64_t size;             /* of the layers, in bytes */
+        sd_json_variant *images;   /* of each: reference, digest, and its layers' digest, size, root_hash */
 };
+void build_oci_result_done(struct build_oci_result *r);
 
-/* Converts the images of the OCI layout `source` to the layout `output`: EROFS layers, signed each, and
- * signed manifests. An existing layout `output` is replaced. */
+/* Converts images to EROFS layers, signed each, and signed manifests, in the layout `output` (NULL: they are
+ * only pushed). The source is LAYOUT[:TAG], FILE or docker-archive:FILE[:TAG] from `docker save`, or
+ * docker://HOST/REPOSITORY[:TAG][@DIGEST]. An existing layout `output` is replaced, in one step. -EBADMSG:
+ * something in the source is not what its digest, size or media type says. */
 int build_oci(const char *source, const char *output, const struct build_oci_options *o,
               struct build_oci_result *ret, struct error *e);

@@ -63,6 +63,29 @@ int oci_open(int layout_fd, const char *path, int *ret_fd, uint64_t *ret_size, s
         return 0;
 }
 
+int oci_read_file(int layout_fd, const char *path, size_t max, char **ret, struct error *e)
+{
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        uint64_t size = 0;
+        int r;
+
+        r = oci_open(layout_fd, path, &fd, &size, e);
+        if (r < 0)
+                return r;
+        if (size > max)
+                return error_set(e, -EBADMSG, "%s: at most %zu bytes expected, found %" PRIu64, path, max,
+                                 size);
+        text = calloc(1, (size_t)size + 1);
+        if (!text)
+                return -ENOMEM;
+        r = pread_full(fd, text, (size_t)size, 0);
+        if (r < 0)
+                return error_errno(e, r, "%s", path);
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 int oci_read_blob(int layout_fd, const struct oci_descriptor *d, size_t max, char **ret, struct error *e)
 {
         _cleanup_free_ char *data = NULL;

@@ -73,29 +73,6 @@ static const char *optional_string(sd_json_variant *object, const char *field)
         return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
 }
 
-static int read_small(int layout_fd, const char *path, size_t max, char **ret, struct error *e)
-{
-        _cleanup_free_ char *text = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        uint64_t size = 0;
-        int r;
-
-        r = oci_open(layout_fd, path, &fd, &size, e);
-        if (r < 0)
-                return r;
-        if (size > max)
-                return error_set(e, -EBADMSG, "%s: at most %zu bytes expected, found %" PRIu64, path, max,
-                                 size);
-        text = calloc(1, (size_t)size + 1);
-        if (!text)
-                return -ENOMEM;
-        r = pread_full(fd, text, (size_t)size, 0);
-        if (r < 0)
-                return error_errno(e, r, "%s", path);
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
 /* oci-layout: the one version there is. */
 static int check_version(struct store *s, struct error *e)
 {
@@ -104,7 +81,7 @@ static int check_version(struct store *s, struct error *e)
         const char *version;
         int r;
 
-        r = read_small(s->fd, "oci-layout", 4096, &text, e);
+        r = oci_read_file(s->fd, "oci-layout", 4096, &text, e);
         if (r < 0)
                 return r;
         r = json_parse("oci-layout", text, &v, e);
@@ -146,7 +123,7 @@ static int read_index(struct store *s, struct error *e)
         sd_json_variant *manifests = NULL;
         int r;
 
-        r = read_small(s->fd, "index.json", OCI_INDEX_MAX, &text, e);
+        r = oci_read_file(s->fd, "index.json", OCI_INDEX_MAX, &text, e);
         if (r < 0)
                 return r;
         r = json_parse("index.json", text, &s->index, e);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "program.h"
+#include "transfer.h"
 
 /* As JSON also what is wrong with a signature is told. */
 static int print_verified(const char *path, const struct verity_geometry *g,
@@ -108,13 +109,30 @@ static int verify_store(const char *path, struct error *e)
         return options.json == JSON_OFF ? 0 : json_print(v, options.json);
 }
 
+/* An image in a registry, with the signatures that hang on it there. */
+static int verify_registry(const char *reference, struct error *e)
+{
+        _cleanup_(layout_free_ptr) struct layout *copy = NULL;
+        struct registry_options o = {};
+        char place[PATH_MAX];
+        int r;
+
+        registry_options_from(&o);
+        r = scratch_path(place, e);
+        if (r >= 0)
+                r = layout_fetch(reference, place, &o, &copy, e);
+        return r < 0 ? r : verify_store(layout_path(copy), e);
+}
+
 int verb_verify(int argc, char **argv)
 {
         struct error e = {};
         struct stat st;
         int r;
 
-        if (stat(argv[0], &st) < 0)
+        if (strncmp(argv[0], OCI_REGISTRY_PREFIX, strlen(OCI_REGISTRY_PREFIX)) == 0)
+                r = verify_registry(argv[0], &e);
+        else if (stat(argv[0], &st) < 0)
                 r = error_errno(&e, -errno, "%s", argv[0]);
         else
                 r = S_ISDIR(st.st_mode) ? verify_store(argv[0], &e) : verify_file(argv[0], &e);

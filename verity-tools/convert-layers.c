@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Building the layers of images, several at once. */
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "convert.h"
+
+#define WORKERS_MAX 8u
+#define JOBS_MAX 4096u
+
+DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
+
+static bool is_tar_layer(const char *media_type)
+{
+        static const char *const types[] = {
+                "application/vnd.oci.image.layer.v1.tar",
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                "application/vnd.oci.image.layer.v1.tar+zstd",
+                "application/vnd.docker.image.rootfs.diff.tar",
+                "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (strcmp(media_type, types[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* --- the plan --- */
+
+static bool same_sources(const struct layer_job *j, const struct oci_descriptor *sources, size_t n)
+{
+        for (size_t i = 0; i < n && j->n_sources == n; i++)
+                if (strcmp(j->sources[i].digest, sources[i].digest) != 0)
+                        return false;
+        return j->n_sources == n;
+}
+
+struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,
+                                      size_t n)
+{
+        for (size_t i = 0; i < c->n_jobs; i++)
+                if (same_sources(&c->jobs[i], sources, n))
+                        return &c->jobs[i];
+        return NULL;
+}
+
+static int add_job(struct conversion *c, const struct oci_descriptor *sources, size_t n, struct error *e)
+{
+        struct layer_job *bigger, *j;
+
+        if (c->n_jobs >= JOBS_MAX)
+                return error_set(e, -E2BIG, "at most %u different layers expected, found more", JOBS_MAX);
+        bigger = reallocarray(c->jobs, c->n_jobs + 1, sizeof(*bigger));
+        if (!bigger)
+                return -ENOMEM;
+        c->jobs = bigger;
+        j = &c->jobs[c->n_jobs];
+        *j = (struct layer_job){.n_sources = n, .sources = calloc(n, sizeof(*sources))};
+        if (!j->sources)
+                return -ENOMEM;
+        memcpy(j->sources, sources, n * sizeof(*sources));
+        for (size_t i = 0; i < n; i++)
+                j->source_size += sources[i].size;
+        c->n_jobs++;
+        return 0;
+}
+
+int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
+                      struct error *e)
+{
+        _cleanup_free_ struct oci_descriptor *sources = NULL;
+        sd_json_variant *layers = NULL;
+        size_t n;
+        int r;
+
+        r = json_array(image->manifest, image->digest, "layers", &layers, e);
+        if (r < 0)
+                return -EBADMSG;
+        n = sd_json_variant_elements(layers);
+        if (n < 1 || n > STORE_LAYERS_MAX)
+                return error_set(e, -EBADMSG, "%s: 1 to %d layers expected, found %zu", image->digest,
+                                 STORE_LAYERS_MAX, n);
+        sources = calloc(n, sizeof(*sources));
+        if (!sources)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                r = oci_descriptor_parse(sd_json_variant_by_index(layers, i), image->digest, &sources[i], e);
+                if (r < 0)
+                        return r;
+                if (!is_tar_layer(sources[i].media_type))
+                        return error_set(e, -EBADMSG,
+                                         "%s: layer %zu: media type of a tar layer expected, found \"%.80s\"",
+                                         image->digest, i, sources[i].media_type);
+                if (sources[i].size > BUILD_INPUT_MAX)
+                        return error_set(e, -E2BIG,
+                                         "%s: layer %zu: at most %" PRIu64 " bytes expected, found %" PRIu64,
+                                         image->digest, i, BUILD_INPUT_MAX, sources[i].size);
+        }
+        *ret = TAKE_PTR(sources);
+        *ret_n = n;
+        return 0;
+}
+
+int conversion_plan(struct conversion *c, const struct oci_image *image, struct error *e)
+{
+        _cleanup_free_ struct oci_descriptor *sources = NULL;
+        size_t n = 0, each;
+        int r;
+
+        r = conversion_layers(image, &sources, &n, e);
+        if (r < 0)
+                return r;
+        each = c->o->squash ? n : 1;
+        for (size_t i = 0; i < n && r >= 0; i += each)
+                if (!conversion_find_job(c, sources + i, each))
+                        r = add_job(c, sources + i, each, e);
+        return r;
+}
+
+/* --- the work --- */
+
+struct work {
+        struct conversion *c;
+        size_t *order; /* numbers of jobs, the longest first, so that none of them is left to the end */
+        unsigned threads_each;
+        pthread_mutex_t lock;
+        size_t next;
+        uint64_t done, total; /* bytes of the sources */
+        int result;           /* the first error, and its message */
+        struct error error;
+};
+
+/* A tar on its way into an image. */
+struct reading {
+        struct work *work;
+        const struct oci_descriptor *source;
+        EVP_MD_CTX *digest;
+        uint64_t size;
+};
+
+static int tap(void *userdata, const void *data, size_t size, struct error *e)
+{
+        const struct build_oci_options *o;
+        struct reading *r = userdata;
+        struct work *w = r->work;
+        int result;
+
+        if (EVP_DigestUpdate(r->digest, data, size) != 1)
+                return error_errno(e, -EIO, "SHA-256");
+        r->size += size;
+        o = w->c->o;
+        (void)pthread_mutex_lock(&w->lock);
+        w->done += size;
+        if (o->progress)
+                o->progress(o->userdata, w->done, w->total);
+        result = w->result;
+        (void)pthread_mutex_unlock(&w->lock);
+        return result < 0 ? error_set(e, -ECANCELED, "another layer failed") : 0;
+}
+
+static int check_digest(const struct reading *r, struct error *e)
+{
+        const struct oci_descriptor *d = r->source;
+        uint8_t hash[32];
+        char hex[65];
+
+        if (r->size != d->size)
+                return error_set(e, -EBADMSG, "%s: %" PRIu64 " bytes expected, found %" PRIu64, d->path,
+                                 d->size, r->size);
+        if (EVP_DigestFinal_ex(r->digest, hash, NULL) != 1)
+                return error_errno(e, -EIO, "SHA-256");
+        hex_encode(hash, 32, hex);
+        if (strcmp(hex, d->digest + 7) != 0)
+                return error_set(e, -EBADMSG, "%s: content with that digest expected, found sha256:%s",
+                                 d->path, hex);
+        return 0;
+}
+
+/* Reads a tar once: its digest is checked while it is built. */
+static int add_source(struct work *w, struct builder *b, const struct oci_descriptor *d, struct error *e)
+{
+        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
+        struct reading reading = {.work = w, .source = d, .digest = digest};
+        struct build_tar tar = {.fd = -EBADF, .name = d->path, .tap = tap, .userdata = &reading};
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (!digest || EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1)
+                return -ENOMEM;
+        r = oci_source_open_blob(w->c->source, d, &fd, e);
+        if (r < 0)
+                return r;
+        tar.fd = fd;
+        r = builder_add_tar(b, &tar, e);
+        return r < 0 ? r : check_digest(&reading, e);
+}
+
+static int build_job(struct work *w, size_t number, struct error *e)
+{
+        struct layer_job *j = &w->c->jobs[number];
+        _cleanup_(builder_free_ptr) struct builder *b = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        struct builder_options o = {
+                .allow_setuid = w->c->o->allow_setuid,
+                .merge = j->n_sources > 1 || w->c->o->squash,
+                .threads = w->threads_each,
+        };
+        uint64_t size = 0;
+        int r;
+
+        r = layout_begin_blob(w->c->out, number, &fd, e);
+        if (r < 0)
+                return r;
+        o.fd = fd;
+        r = builder_new(&o, &b, e);
+        for (size_t i = 0; r >= 0 && i < j->n_sources; i++)
+                r = add_source(w, b, &j->sources[i], e);
+        if (r >= 0)
+                r = builder_end_data(b, &size, e);
+        if (r >= 0)
+                r = builder_finish(b, -EBADF, 0, &j->geometry, e);
+        return r < 0 ? r : layout_end_blob(w->c->out, number, fd, &j->blob, e);
+}
+
+static bool take_job(struct work *w, size_t *ret)
+{
+        bool taken;
+
+        (void)pthread_mutex_lock(&w->lock);
+        taken = w->result >= 0 && w->next < w->c->n_jobs;
+        if (taken)
+                *ret = w->order[w->next++];
+        (void)pthread_mutex_unlock(&w->lock);
+        return taken;
+}
+
+static void fail_work(struct work *w, int r, const struct error *e)
+{
+        (void)pthread_mutex_lock(&w->lock);
+        if (w->result >= 0) {
+                w->result = r;
+                w->error = *e;
+        }
+        (void)pthread_mutex_unlock(&w->lock);
+        oci_source_stop(w->c->source);
+}
+
+static void *run_worker(void *userdata)
+{
+        struct work *w = userdata;
+        size_t number = 0;
+
+        while (take_job(w, &number)) {
+                struct error e = {};
+                int r = build_job(w, number, &e);
+
+                if (r < 0)
+                        fail_work(w, r, &e);
+        }
+        return NULL;
+}
+
+static int longer_first(const void *a, const void *b, void *jobs)
+{
+        const struct layer_job *x = (const struct layer_job *)jobs + *(const size_t *)a,
+                               *y = (const struct layer_job *)jobs + *(const size_t *)b;
+
+        return x->source_size < y->source_size ? 1 : x->source_size > y->source_size ? -1 : 0;
+}
+
+/* This thread works too; fewer threads than wanted are no failure. */
+static void run_workers(struct work *w, unsigned n)
+{
+        pthread_t threads[WORKERS_MAX];
+        unsigned started = 0;
+
+        while (started + 1 < n && pthread_create(&threads[started], NULL, run_worker, w) == 0)
+                started++;
+        (void)run_worker(w);
+        while (started > 0)
+                (void)pthread_join(threads[--started], NULL);
+}
+
+int conversion_build_layers(struct conversion *c, struct error *e)
+{
+        _cleanup_free_ size_t *order = calloc(c->n_jobs + 1, sizeof(*order));
+        unsigned threads = c->o->threads;
+        struct work w = {.c = c, .order = order};
+
+        if (!order)
+                return -ENOMEM;
+        if (threads == 0)
+                threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+        if (threads > c->n_jobs)
+                threads = (unsigned)c->n_jobs;
+        if (threads > WORKERS_MAX)
+                threads = WORKERS_MAX;
+        w.threads_each = c->n_jobs == 1 ? c->o->threads : 1;
+        for (size_t i = 0; i < c->n_jobs; i++) {
+                order[i] = i;
+                w.total += c->jobs[i].source_size;
+        }
+        qsort_r(order, c->n_jobs, sizeof(*order), longer_first, c->jobs);
+        (void)pthread_mutex_init(&w.lock, NULL);
+        run_workers(&w, threads);
+        (void)pthread_mutex_destroy(&w.lock);
+        return w.result < 0 ? error_set(e, w.result, "%s", w.error.message) : 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A conversion in three steps: what there is to do is planned, the layers are built side by side, and the
+ * images are put together from them. */
+#pragma once
+
+#include "layout.h"
+#include "oci-source.h"
+
+/* One EROFS layer that is to be made: from one tar, or from several that are merged. A tar that several
+ * images have is built once. */
+struct layer_job {
+        struct oci_descriptor *sources; /* bottom first; what they borrow belongs to the images */
+        size_t n_sources;
+        uint64_t source_size; /* bytes of all of them */
+        /* What came of it. */
+        struct oci_blob blob;
+        struct verity_geometry geometry;
+        struct oci_blob signature; /* over the root hash */
+};
+
+struct conversion {
+        const struct build_oci_options *o;
+        struct oci_source *source;
+        struct layout *out;
+        struct oci_image *images;
+        size_t n_images;
+        struct layer_job *jobs;
+        size_t n_jobs;
+        char (*done)[72]; /* digests of the manifests whose signatures are in the index */
+        size_t n_done;
+};
+
+/* Finds what is to be built for this image, and notes it once. */
+int conversion_plan(struct conversion *c, const struct oci_image *image, struct error *e);
+
+/* Builds every layer that was planned. */
+int conversion_build_layers(struct conversion *c, struct error *e);
+
+/* Puts configuration, manifest and signatures of an image into the layout. ret: what is said of it to the
+ * user. */
+int conversion_add_image(struct conversion *c, const struct oci_image *image, sd_json_variant **ret,
+                         struct error *e);
+
+/* The tars of an image, bottom first; to be freed. */
+int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
+                      struct error *e);
+
+/* The job that makes a layer of these tars. */
+struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,
+                                      size_t n);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a registry to a layout: a signed image with its signatures, as it is. */
+#include <errno.h>
+#include <string.h>
+
+#include "registry.h"
+#include "transfer.h"
+
+#define REFERRERS_MAX 64u
+
+struct fetch {
+        struct registry *registry;
+        struct layout *out;
+};
+
+static int fetch_blob(const struct fetch *f, sd_json_variant *v, const char *name, struct error *e)
+{
+        struct oci_descriptor d = {};
+        _cleanup_close_ int fd = -EBADF;
+        struct oci_blob b = {};
+        int r;
+
+        r = oci_descriptor_parse(v, name, &d, e);
+        if (r >= 0)
+                r = layout_begin_blob(f->out, 0, &fd, e);
+        if (r >= 0)
+                r = registry_get_blob(f->registry, &d, fd, e);
+        return r < 0 ? r : layout_end_blob(f->out, 0, fd, &b, e);
+}
+
+/* Its configuration and layers, or signatures. */
+static int fetch_blobs(const struct fetch *f, const struct registry_document *d, struct error *e)
+{
+        _cleanup_json_ sd_json_variant *manifest = NULL;
+        sd_json_variant *config = NULL, *layers = NULL;
+        int r;
+
+        if (strcmp(d->media_type, OCI_MANIFEST_TYPE) != 0)
+                return error_set(e, -EBADMSG, "%s: media type %s expected, found \"%.80s\"", d->digest,
+                                 OCI_MANIFEST_TYPE, d->media_type);
+        if ((r = json_parse(d->digest, d->text, &manifest, e)) < 0 ||
+            (r = json_object(manifest, d->digest, "config", &config, e)) < 0 ||
+            (r = json_array(manifest, d->digest, "layers", &layers, e)) < 0)
+                return -EBADMSG;
+        if (sd_json_variant_elements(layers) > STORE_LAYERS_MAX)
+                return error_set(e, -EBADMSG, "%s: at most %d layers expected, found more", d->digest,
+                                 STORE_LAYERS_MAX);
+        r = fetch_blob(f, config, d->digest, e);
+        for (size_t i = 0; r >= 0 && i < sd_json_variant_elements(layers); i++)
+                r = fetch_blob(f, sd_json_variant_by_index(layers, i), d->digest, e);
+        return r;
+}
+
+/* A manifest with all it names, and its entry in the index: by reference, or as what artifact it is. */
+static int add_manifest(const struct fetch *f, const struct registry_document *d, const char *reference,
+                        const char *artifact_type, struct error *e)
+{
+        _cleanup_json_ sd_json_variant *entry = NULL, *annotations = NULL;
+        struct oci_blob b = {};
+        int r;
+
+        r = fetch_blobs(f, d, e);
+        if (r >= 0)
+                r = layout_put(f->out, d->text, d->size, &b, e);
+        if (r < 0)
+                return r;
+        r = oci_descriptor_build(OCI_MANIFEST_TYPE, &b, &entry);
+        if (r >= 0 && artifact_type)
+                r = sd_json_variant_set_field_string(&entry, "artifactType", artifact_type);
+        if (r >= 0 && reference)
+                r = sd_json_buildo(&annotations, SD_JSON_BUILD_PAIR_STRING(OCI_REF_NAME, reference));
+        if (r >= 0 && reference)
+                r = sd_json_variant_set_field(&entry, "annotations", annotations);
+        if (r >= 0)
+                r = layout_add(f->out, entry);
+        return r < 0 ? error_errno(e, r, "index") : 0;
+}
+
+/* Which of our two kinds of signature this entry of a list of referrers is; NULL for others. */
+static const char *signature_type(sd_json_variant *entry)
+{
+        static const char *const types[] = {OCI_VERITY_SIGNATURE_TYPE, OCI_MANIFEST_SIGNATURE_TYPE};
+        sd_json_variant *v =
+                sd_json_variant_is_object(entry) ? sd_json_variant_by_key(entry, "artifactType") : NULL;
+
+        for (size_t i = 0; v && sd_json_variant_is_string(v) && i < ELEMENTSOF(types); i++)
+                if (strcmp(sd_json_variant_string(v), types[i]) == 0)
+                        return types[i];
+        return NULL;
+}
+
+static int fetch_referrers(const struct fetch *f, const char *subject, struct error *e)
+{
+        _cleanup_(registry_document_done) struct registry_document index = {};
+        _cleanup_json_ sd_json_variant *v = NULL;
+        sd_json_variant *manifests = NULL;
+        unsigned n = 0;
+        int r;
+
+        if ((r = registry_get_referrers(f->registry, subject, &index, e)) < 0)
+                return r == -ENOENT ? error_set(e, -ENOKEY, "%s: signatures expected, found none", subject)
+                                    : r;
+        if ((r = json_parse("referrers", index.text, &v, e)) < 0 ||
+            (r = json_array(v, "referrers", "manifests", &manifests, e)) < 0)
+                return -EBADMSG;
+        for (size_t i = 0; i < sd_json_variant_elements(manifests); i++) {
+                _cleanup_(registry_document_done) struct registry_document d = {};
+                sd_json_variant *entry = sd_json_variant_by_index(manifests, i);
+                struct oci_descriptor descriptor = {};
+                const char *type = signature_type(entry);
+
+                if (!type)
+                        continue;
+                if (++n > REFERRERS_MAX)
+                        return error_set(e, -EBADMSG, "referrers: at most %u signatures expected, found more",
+                                         REFERRERS_MAX);
+                if ((r = oci_descriptor_parse(entry, "referrers", &descriptor, e)) < 0 ||
+                    (r = registry_get_manifest(f->registry, descriptor.digest, &d, e)) < 0 ||
+                    (r = add_manifest(f, &d, NULL, type, e)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int fetch_image(const struct fetch *f, const struct registry_reference *reference, const char *name,
+                       struct error *e)
+{
+        _cleanup_(registry_document_done) struct registry_document d = {};
+        int r;
+
+        r = registry_get_manifest(f->registry, reference->digest[0] ? reference->digest : reference->tag, &d,
+                                  e);
+        if (r >= 0)
+                r = add_manifest(f, &d, name, NULL, e);
+        if (r >= 0)
+                r = fetch_referrers(f, d.digest, e);
+        return r < 0 ? r : layout_write_index(f->out, e);
+}
+
+int layout_fetch(const char *reference, const char *place, const struct registry_options *o,
+                 struct layout **ret, struct error *e)
+{
+        _cleanup_(registry_free_ptr) struct registry *registry = NULL;
+        _cleanup_(layout_free_ptr) struct layout *out = NULL;
+        struct registry_reference from = {};
+        _cleanup_free_ char *name = NULL;
+        const char *text;
+        int r;
+
+        if (strncmp(reference, OCI_REGISTRY_PREFIX, strlen(OCI_REGISTRY_PREFIX)) != 0)
+                return error_set(e, -EINVAL, "docker://HOST/REPOSITORY[:TAG] expected, found %s", reference);
+        text = reference + strlen(OCI_REGISTRY_PREFIX);
+        name = strndup(text, strcspn(text, "@"));
+        if (!name)
+                return -ENOMEM;
+        if ((r = registry_reference_parse(text, &from, e)) < 0 ||
+            (r = registry_open(&from, o, &registry, e)) < 0 || (r = layout_new(place, &out, e)) < 0)
+                return r;
+        r = fetch_image(&(struct fetch){.registry = registry, .out = out}, &from, name, e);
+        if (r < 0)
+                return error_prefix(e, r, "%s", reference);
+        *ret = TAKE_PTR(out);
+        return 0;
+}

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Requests to a registry: redirects, credentials, repetition; and what is read by them. */
+#include "registry.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hex.h"
+#include "registry-internal.h"
+
+#define REDIRECTS_MAX 5
+#define ATTEMPTS 4
+#define BACK_OFF_MS 250
+#define STALL_SECONDS 60
+#define DOCUMENT_SECONDS 120
+#define TOKEN_MAX ((size_t)16 * 1024)
+#define TOKEN_ANSWER_MAX ((size_t)64 * 1024)
+#define MANIFEST_TYPES OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_INDEX_TYPE
+
+DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
+DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
+
+static inline void curl_free_ptr(char **p)
+{
+        curl_free(*p);
+}
+
+/* --- URLs --- */
+
+static bool is_loopback(const char *host)
+{
+        return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+               (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
+}
+
+/* Scheme and host of a URL; plain HTTP is for this machine, or where the user said so. */
+static int check_url(const struct registry *r, CURLU *url, const char *text, bool from_tls, struct error *e)
+{
+        _cleanup_(curl_free_ptr) char *scheme = NULL, *host = NULL;
+
+        if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+            curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+                return error_set(e, -EPROTO, "%.200s: a URL with a host expected", text);
+        if (strcmp(scheme, "https") == 0)
+                return 0;
+        if (strcmp(scheme, "http") != 0 || from_tls || (!r->plain_http && !is_loopback(host)))
+                return error_set(e, -EPROTO, "%.*s: HTTPS expected, found %s", (int)strcspn(text, "?"), text,
+                                 scheme);
+        return 0;
+}
+
+int registry_resolve(const struct registry *r, const char *from, const char *location, char **ret,
+                     struct error *e)
+{
+        _cleanup_(curl_url_cleanup_ptr) CURLU *url = curl_url();
+        bool from_tls = strncmp(from, "https:", 6) == 0;
+        char *text = NULL;
+        int k;
+
+        if (!url)
+                return -ENOMEM;
+        if (curl_url_set(url, CURLUPART_URL, from, 0) != CURLUE_OK ||
+            curl_url_set(url, CURLUPART_URL, location, 0) != CURLUE_OK ||
+            curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
+            curl_url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
+                return error_set(e, -EPROTO, "%s: a URL expected in Location, found \"%.200s\"", r->base,
+                                 location);
+        k = check_url(r, url, text, from_tls, e);
+        *ret = k < 0 ? NULL : strdup(text);
+        curl_free(text);
+        if (k < 0)
+                return error_prefix(e, k, "redirected");
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* r->base ends behind the authority, so what follows it there is a path and nothing else. */
+static bool same_origin(const struct registry *r, const char *url)
+{
+        size_t n = strlen(r->base);
+
+        return strncmp(url, r->base, n) == 0 && url[n] == '/';
+}
+
+/* --- credentials --- */
+
+static int basic(const struct registry *r, char **ret)
+{
+        size_t n = strlen(r->credentials);
+        _cleanup_free_ unsigned char *text = malloc(4 * (n / 3 + 1) + 1);
+
+        if (!text)
+                return -ENOMEM;
+        (void)EVP_EncodeBlock(text, (const unsigned char *)r->credentials, (int)n);
+        if (asprintf(ret, "Basic %s", text) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static int token_url(const struct registry *r, const struct registry_challenge *c, char **ret,
+                     struct error *e)
+{
+        _cleanup_(curl_url_cleanup_ptr) CURLU *url = curl_url();
+        char service[300], scope[1100], *text = NULL;
+        int k;
+
+        if (!url)
+                return -ENOMEM;
+        (void)snprintf(service, sizeof(service), "service=%s", c->service);
+        (void)snprintf(scope, sizeof(scope), "scope=%s", c->scope);
+        if (curl_url_set(url, CURLUPART_URL, c->realm, 0) != CURLUE_OK ||
+            (c->service[0] &&
+             curl_url_set(url, CURLUPART_QUERY, service, CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
+            (c->scope[0] &&
+             curl_url_set(url, CURLUPART_QUERY, scope, CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
+            curl_url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
+                return error_set(e, -EPROTO, "%s: the URL of a token server expected, found \"%.200s\"",
+                                 r->base, c->realm);
+        k = check_url(r, url, text, strncmp(r->base, "https:", 6) == 0, e);
+        *ret = k < 0 ? NULL : strdup(text);
+        curl_free(text);
+        return k < 0 || *ret ? k : -ENOMEM;
+}
+
+/* "token" or "access_token": characters that a header can carry. */
+static int parse_token(const char *text, char **ret, struct error *e)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        sd_json_variant *token;
+        const char *s;
+        int k;
+
+        k = json_parse("token", text, &v, e);
+        if (k < 0)
+                return k;
+        token = sd_json_variant_by_key(v, "token") ?: sd_json_variant_by_key(v, "access_token");
+        if (!token || !sd_json_variant_is_string(token))
+                return error_set(e, -EPROTO, "a token expected, found none");
+        s = sd_json_variant_string(token);
+        if (s[0] == '\0' || strlen(s) > TOKEN_MAX ||
+            s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")] != '\0')
+                return error_set(e, -EPROTO, "a token of 1 to %zu characters expected, found another",
+                                 TOKEN_MAX);
+        if (asprintf(ret, "Bearer %s", s) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static int get_token(struct registry *r, const struct registry_challenge *c, char **ret, struct error *e)
+{
+        _cleanup_(http_answer_done) struct http_answer a = {};
+        _cleanup_free_ char *url = NULL, *authorization = NULL;
+        struct http_request q = {
+                .method = "GET",
+                .max = TOKEN_ANSWER_MAX,
+                .total_seconds = DOCUMENT_SECONDS,
+        };
+        int k;
+
+        k = token_url(r, c, &url, e);
+        if (k >= 0 && r->credentials)
+                k = basic(r, &authorization);
+        if (k < 0)
+                return k;
+        q.url = url;
+        q.authorization = authorization;
+        k = http_exchange(r->http, &q, &a, e);
+        if (k < 0)
+                return k;
+        if (a.status != 200)
+                return error_set(e, -EACCES, "%s: a token expected from %.*s, found HTTP status %ld%s",
+                                 r->base, (int)strcspn(url, "?"), url, a.status,
+                                 r->credentials ? "" : " (no credentials: see --authfile=FILE)");
+        k = parse_token(a.body ?: "", ret, e);
+        return k < 0 ? error_prefix(e, k, "%.*s", (int)strcspn(url, "?"), url) : 0;
+}
+
+/* Answers a challenge; later requests go with what comes of it. */
+static int authorise(struct registry *r, const char *header, struct error *e)
+{
+        struct registry_challenge c = {};
+        char *authorization = NULL;
+        int k;
+
+        k = registry_challenge_parse(header, &c, e);
+        if (k < 0)
+                return error_prefix(e, k, "%s", r->base);
+        if (c.bearer)
+                k = get_token(r, &c, &authorization, e);
+        else if (r->credentials)
+                k = basic(r, &authorization);
+        else
+                k = error_set(e, -EACCES, "%s: credentials for %s/%s expected, found none (--authfile=FILE)",
+                              r->base, r->reference.host, r->reference.repository);
+        if (k < 0)
+                return k;
+        (void)pthread_mutex_lock(&r->lock);
+        free(r->authorization);
+        r->authorization = authorization;
+        (void)pthread_mutex_unlock(&r->lock);
+        return 0;
+}
+
+static int copy_authorization(struct registry *r, char **ret)
+{
+        int k = 0;
+
+        (void)pthread_mutex_lock(&r->lock);
+        *ret = r->authorization ? strdup(r->authorization) : NULL;
+        if (r->authorization && !*ret)
+                k = -ENOMEM;
+        (void)pthread_mutex_unlock(&r->lock);
+        return k;
+}
+
+/* --- requests --- */
+
+static bool is_redirect(long status)
+{
+        return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static int send_once(struct registry *r, struct http_request *q, struct http_answer *a, struct error *e)
+{
+        _cleanup_free_ char *authorization = NULL;
+        int k = same_origin(r, q->url) ? copy_authorization(r, &authorization) : 0;
+
+        if (k < 0)
+                return k;
+        q->authorization = authorization;
+        k = http_exchange(r->http, q, a, e);
+        q->authorization = NULL;
+        return k;
+}
+
+/* Sends, answers one challenge, and follows redirects of what only reads. */
+static int follow(struct registry *r, const struct http_request *request, struct http_answer *a,
+                  struct error *e)
+{
+        bool reads = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0,
+             challenged = false;
+        _cleanup_free_ char *url = NULL;
+        struct http_request q = *request;
+
+        for (unsigned hops = 0;;) {
+                char *next = NULL;
+                int k = send_once(r, &q, a, e);
+
+                if (k < 0)
+                        return k;
+                if (a->status == 401 && !challenged && a->authenticate[0] && same_origin(r, q.url)) {
+                        challenged = true;
+                        k = authorise(r, a->authenticate, e);
+                        if (k < 0)
+                                return k;
+                        continue;
+                }
+                if (!reads || !is_redirect(a->status) || a->location[0] == '\0')
+                        return 0;
+                if (++hops > REDIRECTS_MAX)
+                        return error_set(e, -ELOOP, "%s: at most %d redirects expected, found more",
+                                         request->url, REDIRECTS_MAX);
+                k = registry_resolve(r, q.url, a->location, &next, e);
+                if (k < 0)
+                        return k;
+                free(url);
+                q.url = url = next;
+        }
+}
+
+/* Codes of a registry's error document, which say more than the status; only plain text of it. */
+static void explain(const struct http_answer *a, char ret[static 128])
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        sd_json_variant *code = NULL, *errors;
+
+        ret[0] = '\0';
+        if (!a->body || json_parse("answer", a->body, &v, NULL) < 0 || !sd_json_variant_is_object(v))
+                return;
+        errors = sd_json_variant_by_key(v, "errors");
+        if (errors && sd_json_variant_is_array(errors) && sd_json_variant_elements(errors) > 0)
+                code = sd_json_variant_by_index(errors, 0);
+        if (code && sd_json_variant_is_object(code))
+                code = sd_json_variant_by_key(code, "code");
+        if (code && sd_json_variant_is_string(code) &&
+            strspn(sd_json_variant_string(code), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") ==
+                    strlen(sd_json_variant_string(code)))
+                (void)snprintf(ret, 128, " (%.100s)", sd_json_variant_string(code));
+}
+
+int registry_unexpected(const struct http_request *q, const struct http_answer *a, struct error *e)
+{
+        char code[128];
+        int r = a->status == 404 ? -ENOENT : a->status == 401 || a->status == 403 ? -EACCES : -EREMOTEIO;
+
+        explain(a, code);
+        return error_set(e, r, "%s %.*s: found HTTP status %ld%s%s", q->method, (int)strcspn(q->url, "?"),
+                         q->url, a->status, code,
+                         r == -EACCES ? ": the credentials (--authfile=FILE) are not good for this" : "");
+}
+
+static bool may_pass(int result, long status)
+{
+        return result == -ECONNRESET || (result >= 0 && (status == 429 || (status >= 500 && status != 501)));
+}
+
+int registry_request(struct registry *r, struct http_request *q, struct http_answer *a, struct error *e)
+{
+        int k;
+
+        if (q->max == 0)
+                q->max = OCI_INDEX_MAX;
+        for (unsigned attempt = 0;; attempt++) {
+                struct timespec pause = {.tv_nsec = (BACK_OFF_MS * 1000000L) << attempt};
+
+                k = follow(r, q, a, e);
+                if (attempt + 1 == ATTEMPTS || !may_pass(k, a->status))
+                        return k;
+                if (q->again)
+                        q->from = q->again(q->userdata);
+                (void)nanosleep(&pause, NULL);
+        }
+}
+
+int registry_url(const struct registry *r, char **ret, const char *kind, const char *name)
+{
+        if (asprintf(ret, "%s/v2/%s/%s/%s", r->base, r->reference.repository, kind, name) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* --- reading --- */
+
+void registry_document_done(struct registry_document *d)
+{
+        free(d->text);
+        *d = (struct registry_document){};
+}
+
+/* A document of the right digest: the one asked for, and the one that the registry says it sends. */
+static int take_document(struct http_answer *a, const char *digest, struct registry_document *ret,
+                         struct error *e)
+{
+        struct registry_document d = {.size = a->size};
+        uint8_t hash[32];
+        int k;
+
+        k = trust_sha256(a->body ?: "", a->size, hash);
+        if (k < 0)
+                return error_errno(e, k, "SHA-256");
+        (void)stpcpy(d.digest, "sha256:");
+        hex_encode(hash, 32, d.digest + 7);
+        if (digest && strcmp(d.digest, digest) != 0)
+                return error_set(e, -EBADMSG, "content with the digest %s expected, found %s", digest,
+                                 d.digest);
+        if (a->content_digest[0] && strcmp(d.digest, a->content_digest) != 0)
+                return error_set(e, -EBADMSG, "Docker-Content-Digest %s expected, found \"%s\"", d.digest,
+                                 a->content_digest);
+        if (!a->body || memchr(a->body, '\0', a->size))
+                return error_set(e, -EBADMSG, "JSON expected, found something else");
+        (void)snprintf(d.media_type, sizeof(d.media_type), "%.*s", (int)strcspn(a->content_type, "; "),
+                       a->content_type);
+        d.text = TAKE_PTR(a->body);
+        *ret = d;
+        return 0;
+}
+
+static int get_document(struct registry *r, const char *kind, const char *name, const char *digest,
+                        struct registry_document *ret, struct error *e)
+{
+        _cleanup_(http_answer_done) struct http_answer a = {};
+        _cleanup_free_ char *url = NULL;
+        struct http_request q = {
+                .method = "GET",
+                .accept = MANIFEST_TYPES,
+                .max = OCI_MANIFEST_MAX,
+                .total_seconds = DOCUMENT_SECONDS,
+        };
+        int k;
+
+        k = registry_url(r, &url, kind, name);
+        if (k < 0)
+                return k;
+        q.url = url;
+        k = registry_request(r, &q, &a, e);
+        if (k >= 0 && a.status != 200)
+                return registry_unexpected(&q, &a, e);
+        if (k < 0)
+                return k;
+        k = take_document(&a, digest, ret, e);
+        return k < 0 ? error_prefix(e, k, "%s", url) : 0;
+}
+
+int registry_get_manifest(struct registry *r, const char *name, struct registry_document *ret,
+                          struct error *e)
+{
+        return get_document(r, "manifests", name, strchr(name, ':') ? name : NULL, ret, e);
+}
+
+int registry_get_referrers(struct registry *r, const char *subject, struct registry_document *ret,
+                           struct error *e)
+{
+        char tag[80];
+        int k;
+
+        k = get_document(r, "referrers", subject, NULL, ret, e);
+        if (k != -ENOENT)
+                return k;
+        (void)snprintf(tag, sizeof(tag), "sha256-%s", subject + 7);
+        return get_document(r, "manifests", tag, NULL, ret, e);
+}
+
+/* A blob on its way to a file. */
+struct download {
+        int fd;
+        uint64_t received, size;
+        EVP_MD_CTX *digest;
+        const atomic_bool *stopped;
+};
+
+static int take_piece(void *userdata, const void *data, size_t size, struct error *e)
+{
+        struct download *d = userdata;
+        int k;
+
+        if (atomic_load(d->stopped))
+                return error_set(e, -ECANCELED, "stopped");
+        if (size > d->size - d->received)
+                return error_set(e, -EBADMSG, "%" PRIu64 " bytes expected, found more", d->size);
+        k = pwrite_full(d->fd, data, size, d->received);
+        if (k < 0)
+                return error_errno(e, k, "writing at %" PRIu64, d->received);
+        if (EVP_DigestUpdate(d->digest, data, size) != 1)
+                return error_errno(e, -EIO, "SHA-256");
+        d->received += size;
+        return 0;
+}
+
+static uint64_t received_so_far(void *userdata)
+{
+        return ((struct download *)userdata)->received;
+}
+
+static int check_download(struct download *d, const struct oci_descriptor *expected, struct error *e)
+{
+        uint8_t hash[32];
+        char hex[65];
+
+        if (d->received != d->size)
+                return error_set(e, -EBADMSG, "%" PRIu64 " bytes expected, found %" PRIu64, d->size,
+                                 d->received);
+        if (EVP_DigestFinal_ex(d->digest, hash, NULL) != 1)
+                return error_errno(e, -EIO, "SHA-256");
+        hex_encode(hash, 32, hex);
+        if (strcmp(hex, expected->digest + 7) != 0)
+                return error_set(e, -EBADMSG, "content with that digest expected, found sha256:%s", hex);
+        return 0;
+}
+
+int registry_get_blob(struct registry *r, const struct oci_descriptor *d, int fd, struct error *e)
+{
+        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
+        struct download download = {.fd = fd, .size = d->size, .digest = digest, .stopped = &r->stopped};
+        _cleanup_(http_answer_done) struct http_answer a = {};
+        _cleanup_free_ char *url = NULL;
+        struct http_request q = {
+                .method = "GET",
+                .sink = take_piece,
+                .again = received_so_far,
+                .userdata = &download,
+                .accept = "*/*",
+        };
+        int k;
+
+        if (!digest || EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1)
+                return -ENOMEM;
+        k = registry_url(r, &url, "blobs", d->digest);
+        if (k < 0)
+                return k;
+        q.url = url;
+        k = registry_request(r, &q, &a, e);
+        if (k >= 0 && a.status != (q.from > 0 ? 206 : 200))
+                return registry_unexpected(&q, &a, e);
+        if (k >= 0) {
+                k = check_download(&download, d, e);
+                if (k < 0)
+                        (void)error_prefix(e, k, "%s", url);
+        }
+        return k;
+}
+
+/* --- opening --- */
+
+void registry_stop(struct registry *r)
+{
+        atomic_store(&r->stopped, true);
+}
+
+int registry_open(const struct registry_reference *reference, const struct registry_options *o,
+                  struct registry **ret, struct error *e)
+{
+        _cleanup_(registry_free_ptr) struct registry *r = calloc(1, sizeof(*r));
+        bool hub = strcmp(reference->host, "docker.io") == 0;
+        char bare[256];
+        int k;
+
+        if (!r)
+                return -ENOMEM;
+        (void)pthread_mutex_init(&r->lock, NULL);
+        r->reference = *reference;
+        r->plain_http = o->plain_http;
+        (void)snprintf(bare, sizeof(bare), "%.*s",
+                       (int)(reference->host[0] == '[' ? strcspn(reference->host, "]") + 1
+                                                       : strcspn(reference->host, ":")),
+                       reference->host);
+        if (asprintf(&r->base, "%s://%s",
+                     o->plain_http || (is_loopback(bare) && !o->tls_ca) ? "http" : "https",
+                     hub ? "registry-1.docker.io" : reference->host) < 0) {
+                r->base = NULL;
+                return -ENOMEM;
+        }
+        k = registry_credentials_find(o->authfile, reference->host, reference->repository, &r->credentials,
+                                      e);
+        if (k >= 0)
+                k = http_client_new(o->tls_ca, o->stall_seconds ?: STALL_SECONDS, &r->http, e);
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+struct registry *registry_free(struct registry *r)
+{
+        if (!r)
+                return NULL;
+        http_client_free(r->http);
+        (void)pthread_mutex_destroy(&r->lock);
+        if (r->credentials)
+                explicit_bzero(r->credentials, strlen(r->credentials));
+        free(r->credentials);
+        free(r->authorization);
+        free(r->base);
+        free(r);
+        return NULL;
+}
