@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "disk-image.h"
 #include "erofs-read.h"
 #include "internal.h"
 
@@ -103,15 +104,104 @@ static bool has_parameters(const struct image_file_options *o)
         return o->algorithm || o->salt || o->data_block_size || o->hash_block_size || o->data_blocks;
 }
 
+/* --- disk images --- */
+
+int image_file_signature(const struct image_file *i, struct verity_signature *ret, struct error *e)
+{
+        char text[VERITY_SIGNATURE_PARTITION_SIZE];
+        int r;
+
+        if (i->signature_size == 0)
+                return error_set(e, -EBADMSG, "a signature partition expected, found none");
+        r = pread_full(i->data_fd, text, i->signature_size, i->signature_offset);
+        return r < 0 ? error_errno(e, r, "signature partition")
+                     : verity_signature_parse(text, i->signature_size, ret, e);
+}
+
+static int claim_root_hash(struct image_file *i, struct error *e)
+{
+        struct verity_signature s = {};
+        int r = image_file_signature(i, &s, e);
+
+        if (r >= 0)
+                r = verity_geometry_set_root_hash(&i->geometry, s.root_hash, e);
+        verity_signature_done(&s);
+        return r == -EINVAL ? -EBADMSG : r;
+}
+
+/* The partitions hold what the geometry says and, once the root hash is known, are the ones that belong to
+ * it. */
+static int check_partitions(const struct image_file *i, const struct disk_partition *const roles[DISK_ROLES],
+                            struct error *e)
+{
+        const struct disk_partition *root = roles[DISK_ROOT], *tree = roles[DISK_ROOT_VERITY];
+        sd_id128_t root_guid, tree_guid;
+
+        if (verity_data_size(&i->geometry) > root->size)
+                return error_set(e, -EBADMSG, "root partition: %" PRIu64 " bytes expected, found %" PRIu64,
+                                 verity_data_size(&i->geometry), root->size);
+        if (verity_tree_offset(&i->geometry) + verity_tree_size(&i->geometry) > tree->offset + tree->size)
+                return error_set(e, -EBADMSG, "hash partition: %" PRIu64 " bytes expected, found %" PRIu64,
+                                 verity_tree_offset(&i->geometry) + verity_tree_size(&i->geometry) -
+                                         tree->offset,
+                                 tree->size);
+        if (i->geometry.root_hash_size == 0)
+                return 0;
+        disk_root_guids(&i->geometry, &root_guid, &tree_guid);
+        if (!sd_id128_equal(root_guid, root->uuid) || !sd_id128_equal(tree_guid, tree->uuid))
+                return error_set(e, -EBADMSG,
+                                 "partition GUIDs " SD_ID128_UUID_FORMAT_STR " and " SD_ID128_UUID_FORMAT_STR
+                                 " expected for this root hash, found others",
+                                 SD_ID128_FORMAT_VAL(root_guid), SD_ID128_FORMAT_VAL(tree_guid));
+        return 0;
+}
+
+static int open_partitions(struct image_file *i, const struct image_file_options *o, struct error *e)
+{
+        const struct disk_partition *roles[DISK_ROLES], *signature;
+        struct disk_image disk = {};
+        int r;
+
+        r = disk_image_read(i->data_fd, &disk, e);
+        if (r >= 0)
+                r = disk_image_find_root(&disk, roles, NULL, e);
+        if (r < 0)
+                return r;
+        if (!roles[DISK_ROOT_VERITY])
+                return error_set(e, -ENOENT, "a partition with the hash tree expected, found none");
+        signature = roles[DISK_ROOT_VERITY_SIG];
+        i->data_offset = roles[DISK_ROOT]->offset;
+        if (signature) {
+                i->signature_offset = signature->offset;
+                i->signature_size = signature->size < VERITY_SIGNATURE_PARTITION_SIZE
+                                            ? signature->size
+                                            : VERITY_SIGNATURE_PARTITION_SIZE;
+        }
+        r = read_superblock(i, roles[DISK_ROOT_VERITY]->offset, e);
+        if (r >= 0 && o->root_hash)
+                r = verity_geometry_set_root_hash(&i->geometry, o->root_hash, e);
+        else if (r >= 0 && o->claimed_root_hash)
+                r = claim_root_hash(i, e);
+        if (r >= 0)
+                r = verity_geometry_check(&i->geometry, e);
+        return r < 0 ? r : check_partitions(i, roles, e);
+}
+
+/* A disk image, unless the options say where the tree is. */
+static int is_disk(const struct image_file *i, const struct image_file_options *o)
+{
+        return i->same_file && o->hash_offset == IMAGE_FILE_NO_OFFSET && !o->no_superblock
+                       ? disk_image_probe(i->data_fd)
+                       : 0;
+}
+
+/* --- single images --- */
+
 static int find_geometry(struct image_file *i, const struct image_file_options *o, struct error *e)
 {
         struct image_file_options known = *o;
         int r;
 
-        if (!o->no_superblock && has_parameters(o))
-                return error_set(e, -EINVAL,
-                                 "--no-superblock expected with a hash algorithm, salt, block size or number "
-                                 "of blocks, because a superblock has its own");
         if (known.hash_offset == IMAGE_FILE_NO_OFFSET) {
                 r = default_offset(i->data_fd, i->same_file, &known.hash_offset, e);
                 if (r < 0)
@@ -134,6 +224,22 @@ static int find_geometry(struct image_file *i, const struct image_file_options *
         return r < 0 ? r : verity_geometry_check(&i->geometry, e);
 }
 
+static int learn(struct image_file *i, const struct image_file_options *o, struct error *e)
+{
+        int r;
+
+        if (!o->no_superblock && has_parameters(o))
+                return error_set(e, -EINVAL,
+                                 "--no-superblock expected with a hash algorithm, salt, block size or number "
+                                 "of blocks, because a superblock has its own");
+        r = file_size(i->data_fd, &i->data_size);
+        if (r >= 0)
+                r = is_disk(i, o);
+        if (r < 0)
+                return error_errno(e, r, "read");
+        return r > 0 ? open_partitions(i, o, e) : find_geometry(i, o, e);
+}
+
 int image_file_open(const char *path, const struct image_file_options *o, struct image_file *ret,
                     struct error *e)
 {
@@ -148,8 +254,7 @@ int image_file_open(const char *path, const struct image_file_options *o, struct
         else if (i.hash_fd < 0)
                 r = error_errno(e, -errno, "%s", hash_file);
         else {
-                r = file_size(i.data_fd, &i.data_size);
-                r = r < 0 ? error_errno(e, r, "%s", path) : find_geometry(&i, o, e);
+                r = learn(&i, o, e);
                 if (r < 0)
                         (void)error_prefix(e, r, "%s", path);
         }

@@ -30,8 +30,8 @@ int fail(int r, const struct error *e);
 /* A verity_progress_t that draws on a struct progress. */
 void show_progress(void *userdata, uint64_t done, uint64_t total);
 
-/* What --purpose says, layer by default. TRUST_PURPOSES, with the message set, if that is none. */
-enum trust_purpose purpose_option(struct error *e);
+/* What --purpose says, or the default. TRUST_PURPOSES, with the message set, if that is none. */
+enum trust_purpose purpose_option(enum trust_purpose otherwise, struct error *e);
 
 /* Opens a signer with the providers that the options name. Without a key it can only attach. */
 int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
@@ -40,7 +40,7 @@ int open_signer(const char *key, const char *certificate, struct trust_signer **
 int open_trust(struct trust_store **ret, struct error *e);
 
 /* Checks --signature against --trust and tells what it found; nothing where neither is given. */
-int verify_signature(const struct verity_geometry *g, struct trust_report *ret, struct error *e);
+int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e);
 int report_to_json(const struct trust_report *report, sd_json_variant **ret);
 
 /* Opens the image that the options describe and reads every block, with a progress line. */

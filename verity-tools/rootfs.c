@@ -18,12 +18,12 @@ static uint64_t align(uint64_t n)
 /* A UUID of version 8 for what has no bits of the root hash of its own. */
 static int derive_uuid(const struct verity_geometry *g, const char *what, sd_id128_t *ret)
 {
-        char text[2 * VERITY_DIGEST_MAX + 1 + 32];
+        char root_hash[2 * VERITY_DIGEST_MAX + 1], text[sizeof(root_hash) + 32];
         uint8_t digest[32];
         int r;
 
-        verity_geometry_root_hash(g, text);
-        (void)strcat(strcat(text, " "), what);
+        verity_geometry_root_hash(g, root_hash);
+        (void)snprintf(text, sizeof(text), "%s %s", root_hash, what);
         r = trust_sha256(text, strlen(text), digest);
         if (r < 0)
                 return r;

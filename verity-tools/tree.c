@@ -92,7 +92,8 @@ static int do_tree(struct tree *t, int data_fd, int hash_fd, const struct verity
         r = hasher_new(g->algorithm, g->salt, g->salt_size, NULL, &t->hasher, e);
         if (r < 0)
                 return r;
-        t->data = (struct tree_blocks){"data", data_fd, 0, g->data_block_size, g->data_blocks};
+        t->data = (struct tree_blocks){"data", data_fd, o ? o->data_offset : 0, g->data_block_size,
+                                       g->data_blocks};
         t->hash_fd = hash_fd;
         t->options = o;
         verity_layout_of(g, &t->layout);
@@ -215,7 +216,7 @@ int verity_tree_verify(int data_fd, int hash_fd, const struct verity_geometry *g
                 return r;
         if (g->root_hash_size == 0)
                 return error_set(e, -EINVAL, "root hash: expected, found none");
-        r = check_length(data_fd, "data", verity_data_size(g), e);
+        r = check_length(data_fd, "data", (o ? o->data_offset : 0) + verity_data_size(g), e);
         if (r >= 0)
                 r = check_length(hash_fd, "hash tree", verity_tree_offset(g) + verity_tree_size(g), e);
         if (r >= 0)

@@ -100,7 +100,7 @@ static int sign(const char *path, struct error *e)
 {
         _cleanup_(image_file_done) struct image_file i = IMAGE_FILE_NONE;
         _cleanup_(trust_signer_free_ptr) struct trust_signer *signer = NULL;
-        enum trust_purpose purpose = purpose_option(e);
+        enum trust_purpose purpose = purpose_option(TRUST_LAYER, e);
         char root_hash[2 * VERITY_DIGEST_MAX + 1];
         _cleanup_free_ uint8_t *der = NULL;
         size_t size = 0;

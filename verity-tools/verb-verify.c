@@ -20,7 +20,7 @@ static int print_verified(const char *path, const struct verity_geometry *g,
 
         if (options.json == JSON_OFF) {
                 r = verified ? printf("%s: %" PRIu64 " blocks match the root hash%s\n", path, g->data_blocks,
-                                      options.signature ? ", and the signature the trusted certificate" : "")
+                                      options.trust ? ", and the signature the trusted certificate" : "")
                              : 0;
                 return r < 0 ? -EIO : 0;
         }
@@ -28,8 +28,7 @@ static int print_verified(const char *path, const struct verity_geometry *g,
         if (r >= 0)
                 r = verity_geometry_to_json(g, &v);
         if (r >= 0)
-                r = sd_json_variant_set_field_boolean(&v, "signature_verified",
-                                                      options.signature && verified);
+                r = sd_json_variant_set_field_boolean(&v, "signature_verified", options.trust && verified);
         if (r >= 0 && checks)
                 r = sd_json_variant_set_field(&v, "signature_checks", checks);
         return r < 0 ? r : json_print(v, options.json);
@@ -41,10 +40,11 @@ static int verify_file(const char *path, struct error *e)
         struct trust_report report = {};
         int r, printed;
 
+        options.image.claimed_root_hash = options.trust != NULL;
         r = open_verified_image(path, &i, e);
         if (r < 0)
                 return r;
-        r = verify_signature(&i.geometry, &report, e);
+        r = verify_signature(&i, &report, e);
         printed = r < 0 && report.n == 0 ? 0 : print_verified(path, &i.geometry, &report, r >= 0);
         return r < 0 ? r : printed;
 }

@@ -45,6 +45,22 @@ int open_trust(struct trust_store **ret, struct error *e)
         return r < 0 ? r : trust_store_open_pki(AT_FDCWD, options.trust, at, ret, e);
 }
 
+/* The DER of what a signature partition holds. */
+static int take_signature(struct verity_signature *s, const char *root_hash, uint8_t **ret, size_t *ret_size,
+                          struct error *e)
+{
+        int r = 0;
+
+        if (strcmp(root_hash, s->root_hash) == 0) {
+                *ret = TAKE_PTR(s->der);
+                *ret_size = s->der_size;
+        } else {
+                r = error_set(e, -EBADMSG, "root hash %s expected, found %s", root_hash, s->root_hash);
+        }
+        verity_signature_done(s);
+        return r;
+}
+
 /* A signature file is DER, or what a signature partition holds. */
 static int read_signature(const char *root_hash, uint8_t **ret, size_t *ret_size, struct error *e)
 {
@@ -62,23 +78,22 @@ static int read_signature(const char *root_hash, uint8_t **ret, size_t *ret_size
                 return 0;
         }
         r = verity_signature_parse(data, size, &s, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", options.signature);
-        if (strcmp(root_hash, s.root_hash) != 0) {
-                r = error_set(e, -EBADMSG, "%s: root hash %s expected, found %s", options.signature,
-                              root_hash, s.root_hash);
-                verity_signature_done(&s);
-                return r;
-        }
-        *ret = s.der;
-        *ret_size = s.der_size;
-        return 0;
+        return r < 0 ? r : take_signature(&s, root_hash, ret, ret_size, e);
 }
 
-int verify_signature(const struct verity_geometry *g, struct trust_report *ret, struct error *e)
+static int read_partition(const struct image_file *i, const char *root_hash, uint8_t **ret, size_t *ret_size,
+                          struct error *e)
+{
+        struct verity_signature s = {};
+        int r = image_file_signature(i, &s, e);
+
+        return r < 0 ? r : take_signature(&s, root_hash, ret, ret_size, e);
+}
+
+int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e)
 {
         _cleanup_(trust_store_free_ptr) struct trust_store *store = NULL;
-        enum trust_purpose purpose = purpose_option(e);
+        enum trust_purpose purpose = purpose_option(i->data_offset > 0 ? TRUST_ROOTFS : TRUST_LAYER, e);
         char root_hash[2 * VERITY_DIGEST_MAX + 1];
         _cleanup_free_ uint8_t *der = NULL;
         size_t size = 0;
@@ -86,18 +101,18 @@ int verify_signature(const struct verity_geometry *g, struct trust_report *ret, 
 
         if (purpose == TRUST_PURPOSES)
                 return -EINVAL;
-        if (!options.signature != !options.trust)
+        if (options.signature ? !options.trust : options.trust && i->signature_size == 0)
                 return error_set(e, -EINVAL, "--signature= and --trust= expected together, found one");
-        if (!options.signature)
+        if (!options.trust)
                 return 0;
-        verity_geometry_root_hash(g, root_hash);
+        verity_geometry_root_hash(&i->geometry, root_hash);
         r = open_trust(&store, e);
         if (r >= 0)
-                r = read_signature(root_hash, &der, &size, e);
-        if (r < 0)
-                return r;
-        r = trust_report_detached(store, purpose, root_hash, strlen(root_hash), der, size, ret, e);
-        return r < 0 ? error_prefix(e, r, "%s", options.signature) : 0;
+                r = options.signature ? read_signature(root_hash, &der, &size, e)
+                                      : read_partition(i, root_hash, &der, &size, e);
+        if (r >= 0)
+                r = trust_report_detached(store, purpose, root_hash, strlen(root_hash), der, size, ret, e);
+        return r < 0 ? error_prefix(e, r, "%s", options.signature ?: "signature partition") : 0;
 }
 
 /* {"check":"validity","ok":false,"expected":"…","found":"…","kernel":"takes it"} */

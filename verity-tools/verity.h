@@ -51,8 +51,9 @@ int verity_geometry_check(const struct verity_geometry *g, struct error *e);
 int verity_geometry_from_json(sd_json_variant *object, const char *name, struct verity_geometry *ret,
                               struct error *e);
 
-/* From the annotations of a layer in an OCI manifest (org.erofs.dmverity.*, io.holdfast.verity.*), and back.
- */
+/* From the annotations of a layer in an OCI manifest, and back: org.erofs.dmverity.* as the EROFS image
+ * specification has them, and io.holdfast.verity.* for the rest, which is the profile's where they are
+ * absent. */
 int verity_geometry_from_annotations(sd_json_variant *annotations, const char *name,
                                      struct verity_geometry *ret, struct error *e);
 int verity_geometry_to_annotations(const struct verity_geometry *g, sd_json_variant **ret, struct error *e);
@@ -87,12 +88,13 @@ int verity_superblock_compare(int hash_fd, const struct verity_geometry *g, stru
 typedef void (*verity_progress_t)(void *userdata, uint64_t done, uint64_t total);
 
 struct verity_tree_options {
+        uint64_t data_offset;       /* of the data in its file, in bytes */
         unsigned threads;           /* 0: one for each processor that we may use */
         verity_progress_t progress; /* called in the caller's thread; may be NULL */
         void *userdata;
 };
 
-/* Hashes the data of data_fd (from its beginning) and writes the tree to hash_fd, which is readable too, in
+/* Hashes the data of data_fd and writes the tree to hash_fd, which is readable too, in
  * one pass over the data and constant memory. The bytes are the same for any number of threads. Sets
  * g->root_hash. The superblock is not written. o may be NULL. */
 int verity_tree_write(int data_fd, int hash_fd, struct verity_geometry *g,
