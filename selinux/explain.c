@@ -36,8 +36,8 @@ static int may_be_given(const struct selinux_policy *p, const struct access *wan
 {
         int r = 1;
 
-        for (size_t i = 0; r > 0 && i < p->source.n_statements; i++) {
-                const struct sexpr *text = p->source.statements[i].text;
+        for (size_t i = 0; r > 0 && i < p->source.n_definitions; i++) {
+                const struct sexpr *text = p->source.definitions[i];
                 struct access a = *wanted;
                 struct selinux_rules rules;
 
@@ -73,8 +73,8 @@ static int find_intention(const struct selinux_policy *p, const struct access *w
         int r = 0;
 
         *ret = (struct intention){.given = 1};
-        for (size_t i = 0; r >= 0 && i < p->source.n_statements; i++) {
-                const struct sexpr *text = p->source.statements[i].text;
+        for (size_t i = 0; r >= 0 && i < p->source.n_definitions; i++) {
+                const struct sexpr *text = p->source.definitions[i];
                 struct intention found = {sexpr_atom(text, 1), sexpr_atom(text, 2), 0};
 
                 if (!sexpr_is(text, "classmapping"))

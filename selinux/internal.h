@@ -45,6 +45,8 @@ struct source {
         struct sexpr_tree tree;
         struct statement *statements;
         size_t n_statements;
+        const struct sexpr **definitions; /* of class maps and named permissions */
+        size_t n_definitions;
         struct named_set *sets; /* attributes, and types under all their names */
         size_t n_sets;
         size_t words;

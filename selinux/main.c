@@ -53,6 +53,8 @@ int main(int argc, char **argv)
                  run_check},
                 {"query", "[DIRECTORY] SUBJECT OBJECT [CLASS]", 2, 4,
                  "what SUBJECT may do with OBJECT; types or contexts", run_query},
+                {"diff", "OLD NEW", 2, 2,
+                 "what NEW adds and removes; directories of *.cil files or binary policies", run_diff},
                 {"explain", "[DIRECTORY] [FILE]", 0, 2,
                  "for each denial in FILE or standard input: the rule it needs, or what forbids it",
                  run_explain},

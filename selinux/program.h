@@ -31,5 +31,6 @@ int rule_to_json(const struct selinux_rule *rule, sd_json_variant **ret);
 int rules_to_json(const struct selinux_rules *rules, sd_json_variant **ret);
 
 int run_check(int argc, char **argv);
+int run_diff(int argc, char **argv);
 int run_explain(int argc, char **argv);
 int run_query(int argc, char **argv);

@@ -108,3 +108,15 @@ int selinux_policy_suggest(const struct selinux_policy *p, const char *subject, 
                            const char *class, const char *permissions, char **ret, struct error *e);
 void selinux_explanation_done(struct selinux_explanation *x);
 const char *selinux_verdict_name(enum selinux_verdict verdict);
+
+enum selinux_change { SELINUX_REMOVED, SELINUX_ADDED };
+
+/* Called for each difference with the statement in CIL; a negative value ends the comparison and is returned.
+ */
+typedef int (*selinux_change_t)(enum selinux_change change, const char *statement, void *userdata);
+
+/* Compares what two policies mean: allow rules type by type, whatever attributes and macros they were written
+ * with, and every other statement; where both are text also neverallows (type by type) and the labels of
+ * files. */
+int selinux_policy_diff(const struct selinux_policy *old, const struct selinux_policy *new,
+                        selinux_change_t change, void *userdata, struct error *e);

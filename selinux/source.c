@@ -87,6 +87,7 @@ void source_done(struct source *s)
                 free(s->sets[i].types);
         free(s->files);
         free(s->statements);
+        free((void *)s->definitions);
         free(s->sets);
         free(s->all);
         sexpr_done(&s->tree);

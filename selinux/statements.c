@@ -247,6 +247,21 @@ static int find_sets(struct source *s, const policydb_t *db)
         return r;
 }
 
+static int find_definitions(struct source *s)
+{
+        s->definitions = (const struct sexpr **)calloc(s->n_statements + 1, sizeof(*s->definitions));
+        if (!s->definitions)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->n_statements; i++) {
+                const struct sexpr *text = s->statements[i].text;
+
+                if (sexpr_is(text, "classmap") || sexpr_is(text, "classmapping") ||
+                    sexpr_is(text, "classpermissionset"))
+                        s->definitions[s->n_definitions++] = text;
+        }
+        return 0;
+}
+
 static int find_subjects(struct source *s, struct statement *statement)
 {
         const struct algebra types = {s->words, s->all, look_up_types, s};
@@ -282,6 +297,8 @@ int statements_find(struct source *s, const policydb_t *db, char *text, size_t s
         r = walk(s, s->tree.first, &at);
         if (r >= 0)
                 r = find_sets(s, db);
+        if (r >= 0)
+                r = find_definitions(s);
         if (r < 0)
                 return error_errno(e, r, "policy's text");
         for (size_t i = 0; i < s->n_statements; i++) {
@@ -345,8 +362,8 @@ static int mapped_permissions(const struct question *q, const struct sexpr *map,
         int r;
 
         r = evaluate(&intentions, wanted, &chosen);
-        for (size_t i = 0; r >= 0 && i < q->s->n_statements; i++) {
-                const struct sexpr *text = q->s->statements[i].text;
+        for (size_t i = 0; r >= 0 && i < q->s->n_definitions; i++) {
+                const struct sexpr *text = q->s->definitions[i];
 
                 if (!sexpr_is(text, "classmapping") || !sexpr_same(text, 1, sexpr_atom(map, 1)))
                         continue;
@@ -372,8 +389,8 @@ static int permissions_of(const struct question *q, const struct sexpr *node, un
                 *ret |= (uint32_t)found;
                 return r;
         }
-        for (size_t i = 0; r >= 0 && i < q->s->n_statements; i++) {
-                const struct sexpr *text = q->s->statements[i].text;
+        for (size_t i = 0; r >= 0 && i < q->s->n_definitions; i++) {
+                const struct sexpr *text = q->s->definitions[i];
                 const char *of = sexpr_atom(text, 1);
 
                 if (!of || strcmp(of, name) != 0)
