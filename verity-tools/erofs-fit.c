@@ -82,12 +82,12 @@ static int check_tree(struct erofs_image *image, bool allow_setuid, struct error
         return r;
 }
 
-int erofs_check_fit(int fd, uint64_t covered, bool allow_setuid, struct error *e)
+int erofs_check_fit(int fd, uint64_t offset, uint64_t covered, bool allow_setuid, struct error *e)
 {
         _cleanup_(erofs_image_free_ptr) struct erofs_image *image = NULL;
         int r;
 
-        r = erofs_image_open(fd, &image, e);
+        r = erofs_image_open(fd, offset, &image, e);
         if (r >= 0)
                 r = check_super(image, covered, e);
         return r < 0 ? r : check_tree(image, allow_setuid, e);

@@ -12,6 +12,7 @@ struct erofs_prefix {
 
 struct erofs_image {
         int fd;
+        uint64_t begin;           /* of the image in the file: all other offsets are in the image */
         struct erofs_super super; /* in the byte order of the machine */
         uint32_t block_size;
         uint64_t size;
@@ -27,6 +28,10 @@ struct erofs_image {
 
 /* Counts what is read on behalf of the image. -EBADMSG when it is more than a sound one needs. */
 int erofs_metadata_charge(struct erofs_image *image, uint64_t size, struct error *e);
+
+/* Reads what lies at an offset of the image, which must be in it. */
+int erofs_image_pread(const struct erofs_image *image, void *buf, size_t size, uint64_t offset,
+                      struct error *e);
 
 /* Reads metadata. -EBADMSG where it does not lie in the image, or the image lets too much be read. */
 int erofs_metadata_read(struct erofs_image *image, uint64_t offset, void *buf, size_t size, struct error *e);

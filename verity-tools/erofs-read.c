@@ -73,11 +73,13 @@ static int read_super(struct erofs_image *image, struct error *e)
         int r;
 
         r = file_size(image->fd, &size);
+        size = size > image->begin ? size - image->begin : 0;
         if (r >= 0 && size < EROFS_SUPER_OFFSET + sizeof(image->super))
                 return error_set(e, -EBADMSG,
                                  "EROFS: a superblock at 1024 expected, found the end at %" PRIu64, size);
         if (r >= 0)
-                r = pread_full(image->fd, block, size < sizeof(block) ? (size_t)size : sizeof(block), 0);
+                r = pread_full(image->fd, block, size < sizeof(block) ? (size_t)size : sizeof(block),
+                               image->begin);
         if (r < 0)
                 return error_errno(e, r, "EROFS superblock");
         memcpy(&image->super, block + EROFS_SUPER_OFFSET, sizeof(image->super));
@@ -91,7 +93,7 @@ static int read_super(struct erofs_image *image, struct error *e)
         return 0;
 }
 
-int erofs_image_open(int fd, struct erofs_image **ret, struct error *e)
+int erofs_image_open(int fd, uint64_t offset, struct erofs_image **ret, struct error *e)
 {
         _cleanup_(erofs_image_free_ptr) struct erofs_image *image = calloc(1, sizeof(*image));
         int r;
@@ -99,6 +101,7 @@ int erofs_image_open(int fd, struct erofs_image **ret, struct error *e)
         if (!image)
                 return -ENOMEM;
         image->fd = fd;
+        image->begin = offset;
         r = read_super(image, e);
         if (r < 0)
                 return r;
@@ -140,15 +143,24 @@ static bool inside(const struct erofs_image *image, uint64_t offset, uint64_t si
         return size <= image->size && offset <= image->size - size;
 }
 
+int erofs_image_pread(const struct erofs_image *image, void *buf, size_t size, uint64_t offset,
+                      struct error *e)
+{
+        int r = pread_full(image->fd, buf, size, image->begin + offset);
+
+        return r < 0 ? error_errno(e, r, "EROFS: offset %" PRIu64, offset) : 0;
+}
+
 static int fill_window(struct erofs_image *image, uint64_t offset, struct error *e)
 {
         uint64_t begin = offset & ~(uint64_t)(EROFS_BLOCK - 1), left = image->size - begin;
         int r;
 
         image->window_used = 0;
-        r = pread_full(image->fd, image->window, left < WINDOW_SIZE ? (size_t)left : WINDOW_SIZE, begin);
+        r = erofs_image_pread(image, image->window, left < WINDOW_SIZE ? (size_t)left : WINDOW_SIZE, begin,
+                              e);
         if (r < 0)
-                return error_errno(e, r, "EROFS: offset %" PRIu64, begin);
+                return r;
         image->window_offset = begin;
         image->window_used = left < WINDOW_SIZE ? (size_t)left : WINDOW_SIZE;
         return 0;
@@ -464,9 +476,9 @@ int erofs_inode_pread(struct erofs_image *image, const struct erofs_inode *inode
                 if (offset == EROFS_HOLE)
                         memset(to, 0, (size_t)n);
                 else {
-                        r = pread_full(image->fd, to, (size_t)n, offset);
+                        r = erofs_image_pread(image, to, (size_t)n, offset, e);
                         if (r < 0)
-                                return error_errno(e, r, "EROFS: offset %" PRIu64, offset);
+                                return r;
                 }
                 to += n;
                 at += n;

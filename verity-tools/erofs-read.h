@@ -18,9 +18,9 @@
 
 struct erofs_image;
 
-/* Reads the superblock at the beginning of fd, which is borrowed. -EBADMSG: no EROFS, or one with features
- * that Linux 6.12 does not know. */
-int erofs_image_open(int fd, struct erofs_image **ret, struct error *e);
+/* Opens the image that begins at `offset` bytes of fd, which is borrowed. -EBADMSG: no EROFS, or one with
+ * features that Linux 6.12 does not know. */
+int erofs_image_open(int fd, uint64_t offset, struct erofs_image **ret, struct error *e);
 struct erofs_image *erofs_image_free(struct erofs_image *image);
 DEFINE_CLEANUP(struct erofs_image *, erofs_image_free)
 
@@ -105,8 +105,8 @@ int erofs_walk_next(struct erofs_walk *w, const struct erofs_entry **ret, struct
 
 /* --- what may be signed --- */
 
-/* Whether IPE and dm-verity can vouch for the EROFS at the beginning of fd: one device, no shared inodes, no
+/* Whether IPE and dm-verity can vouch for the EROFS at `offset` bytes of fd: one device, no shared inodes, no
  * features that Linux 6.12 lacks, blocks of 4096, a tree that holds together, and no file with setuid, setgid
  * or capabilities unless allow_setuid. covered: how many bytes the hash tree covers, or will. -EBADMSG names
  * the reason and the path. */
-int erofs_check_fit(int fd, uint64_t covered, bool allow_setuid, struct error *e);
+int erofs_check_fit(int fd, uint64_t offset, uint64_t covered, bool allow_setuid, struct error *e);

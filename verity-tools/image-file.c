@@ -73,7 +73,7 @@ static int default_offset(int fd, bool same_file, uint64_t *ret, struct error *e
                 *ret = 0;
                 return 0;
         }
-        r = erofs_image_open(fd, &image, e);
+        r = erofs_image_open(fd, 0, &image, e);
         if (r < 0)
                 return error_prefix(e, r, "no --hash-offset= or --hash-file=, so it must be an EROFS");
         *ret = erofs_image_size(image);

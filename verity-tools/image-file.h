@@ -50,3 +50,17 @@ int image_file_signature(const struct image_file *i, struct verity_signature *re
 /* The geometry that the options give for data of this size, before anything is there: for making a tree. */
 int image_file_geometry(const struct image_file_options *o, uint64_t data_size, struct verity_geometry *ret,
                         struct error *e);
+
+/* --- making a tree --- */
+
+struct image_format_options {
+        const char *output;                     /* a copy of the data with the tree behind it; or NULL, and */
+        const struct image_file_options *image; /* hash_file is where the tree goes */
+        const uint8_t *uuid;                    /* 16 bytes for the superblock; NULL: from the root hash */
+        const struct verity_tree_options *tree;
+};
+
+/* Makes a hash tree over the data in `path`, which is not changed. The output appears whole or not at all.
+ * -EINVAL: parameters out of range, or data that is not whole blocks. */
+int image_format(const char *path, const struct image_format_options *o, struct verity_geometry *ret,
+                 struct error *e);

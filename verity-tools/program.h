@@ -14,7 +14,8 @@ struct verity_options {
         enum json_mode json;
         const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
                 *algorithm;
-        const char *output, *file_contexts, *label, *architecture, *signature, *trust, *format, *digest_out, *attach, *at;
+        const char *output, *file_contexts, *label, *architecture, *signature, *trust, *format, *digest_out,
+                *attach, *at, *uuid;
         struct image_file_options image;
         struct arg_list providers;
         const char *push, *platform, *authfile, *tls_ca;
@@ -54,9 +55,13 @@ void registry_options_from(struct registry_options *ret);
 /* A path in the directory for large temporary files, beside which there is room for an image. */
 int scratch_path(char ret[static PATH_MAX], struct error *e);
 
+/* The root hash in hex digits, or as JSON the whole geometry. */
+int print_geometry(const struct verity_geometry *g);
+
 int verb_build(int argc, char **argv);
 int verb_image(int argc, char **argv);
 int verb_rootfs(int argc, char **argv);
+int verb_format(int argc, char **argv);
 int verb_sign(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_inspect(int argc, char **argv);

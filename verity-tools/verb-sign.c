@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "erofs-read.h"
 #include "program.h"
 
 int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e)
@@ -95,7 +96,7 @@ static int check_options(const char *path, struct error *e)
         return check_output(output, inputs, ELEMENTSOF(inputs), e);
 }
 
-/* The whole image is read first: what does not hold together is not signed. */
+/* The whole image is read first: what does not hold together, or IPE cannot protect, is not signed. */
 static int sign(const char *path, struct error *e)
 {
         _cleanup_(image_file_done) struct image_file i = IMAGE_FILE_NONE;
@@ -113,6 +114,12 @@ static int sign(const char *path, struct error *e)
                 r = open_signer(options.key, options.certificate, &signer, e);
         if (r >= 0)
                 r = open_verified_image(path, &i, e);
+        if (r >= 0) {
+                r = erofs_check_fit(i.data_fd, i.data_offset, verity_data_size(&i.geometry),
+                                    options.allow_setuid, e);
+                if (r < 0)
+                        (void)error_prefix(e, r, "%s", path);
+        }
         if (r < 0)
                 return r;
         verity_geometry_root_hash(&i.geometry, root_hash);

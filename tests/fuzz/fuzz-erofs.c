@@ -33,7 +33,7 @@ static void read_image(int fd)
         _cleanup_(erofs_walk_free_ptr) struct erofs_walk *w = NULL;
         const struct erofs_entry *entry = NULL;
 
-        if (erofs_image_open(fd, &image, NULL) < 0 || erofs_walk_new(image, &w, NULL) < 0)
+        if (erofs_image_open(fd, 0, &image, NULL) < 0 || erofs_walk_new(image, &w, NULL) < 0)
                 return;
         while (erofs_walk_next(w, &entry, NULL) > 0) {
                 PROMISE(strlen(entry->path) <= EROFS_PATH_MAX && entry->path[0] != '/');
@@ -59,6 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 PROMISE(info.block_size == 4096 && info.blocks >= 1 && info.blocks <= sizeof(bytes) / 4096 &&
                         info.feature_incompat == 0);
         read_image(fd);
-        (void)erofs_check_fit(fd, sizeof(bytes), false, NULL);
+        (void)erofs_check_fit(fd, 0, sizeof(bytes), false, NULL);
         return 0;
 }

@@ -90,7 +90,7 @@ static char *list(const char *path)
         struct listing l;
         int r;
 
-        cr_assert_eq(erofs_image_open(fd, &image, &e), 0, "%s: %s", path, e.message);
+        cr_assert_eq(erofs_image_open(fd, 0, &image, &e), 0, "%s: %s", path, e.message);
         cr_assert_eq(erofs_walk_new(image, &w, &e), 0);
         l = (struct listing){.image = image, .out = open_memstream(&text, &size)};
         while ((r = erofs_walk_next(w, &entry, &e)) > 0)
@@ -162,8 +162,8 @@ ParameterizedTest(struct variant *v, erofs, variants)
         cr_expect(v->compressed || strcmp(plain, text) == 0, "%s: expected\n%s\nfound\n%s", v->options, plain,
                   text);
         fd = open("v.img", O_RDONLY | O_CLOEXEC);
-        cr_expect_eq(erofs_check_fit(fd, UINT64_MAX, false, &e), small ? -EBADMSG : 0, "%s: %s", v->options,
-                     e.message);
+        cr_expect_eq(erofs_check_fit(fd, 0, UINT64_MAX, false, &e), small ? -EBADMSG : 0, "%s: %s",
+                     v->options, e.message);
 }
 
 Test(erofs, the_listing_is_the_tree)
@@ -217,7 +217,7 @@ static uint64_t find(const struct picture *p, const char *path, struct erofs_ino
         _cleanup_(erofs_walk_free_ptr) struct erofs_walk *w = NULL;
         const struct erofs_entry *entry = NULL;
 
-        cr_assert_eq(erofs_image_open(p->fd, &image, NULL), 0);
+        cr_assert_eq(erofs_image_open(p->fd, 0, &image, NULL), 0);
         cr_assert_eq(erofs_walk_new(image, &w, NULL), 0);
         while (erofs_walk_next(w, &entry, NULL) > 0)
                 if (strcmp(entry->path, path) == 0) {
@@ -237,7 +237,7 @@ static int read_all(int fd, struct error *e)
         static uint8_t buf[4096];
         int r;
 
-        r = erofs_image_open(fd, &image, e);
+        r = erofs_image_open(fd, 0, &image, e);
         if (r >= 0)
                 r = erofs_walk_new(image, &w, e);
         while (r >= 0 && (r = erofs_walk_next(w, &entry, e)) > 0) {
@@ -337,7 +337,7 @@ static uint64_t directory_at(const struct picture *p, const char *path, struct e
         uint64_t offset = 0, size;
 
         (void)find(p, path, inode);
-        cr_assert_eq(erofs_image_open(p->fd, &image, NULL), 0);
+        cr_assert_eq(erofs_image_open(p->fd, 0, &image, NULL), 0);
         cr_assert_eq(erofs_inode_map(image, inode, 0, &offset, &size, NULL), 0);
         return offset;
 }
@@ -482,7 +482,7 @@ ParameterizedTest(struct variant *v, erofs, each_byte_changed)
                                   e.message);
                         accepted += r == 0;
                         tried++;
-                        r = erofs_check_fit(p.fd, p.size, false, &e);
+                        r = erofs_check_fit(p.fd, 0, p.size, false, &e);
                         cr_expect(r == 0 || r == -EBADMSG || r == -EOPNOTSUPP, "offset %zu: %d: %s", i, r,
                                   e.message);
                         cr_assert_eq(pwrite_full(p.fd, &p.data[i], 1, i), 0);
