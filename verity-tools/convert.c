@@ -74,10 +74,11 @@ int build_oci(const char *source, const char *output, const struct build_oci_opt
         r = layout_new(place, &c.out, e);
         if (r >= 0)
                 r = oci_source_open(source, &from, &c.source, e);
-        if (r >= 0)
+        if (r >= 0) {
                 r = convert(&c, &result, e);
-        if (r < 0)
-                (void)error_prefix(e, r, "%s", source);
+                if (r < 0)
+                        (void)error_prefix(e, r, "%s", source);
+        }
         if (r >= 0 && o->push)
                 r = layout_push(layout_path(c.out), o->push, &o->registry, e);
         if (r >= 0 && output)

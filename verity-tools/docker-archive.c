@@ -383,6 +383,59 @@ static int build_manifest(const struct import *i, const struct docker_image *ima
         return r < 0 ? error_errno(e, r, "manifest") : 0;
 }
 
+/* The archive has no digests but these, of the layers as plain tars. */
+static int check_diff_ids(const struct docker_image *image, const struct import *i, sd_json_variant *config,
+                          struct error *e)
+{
+        sd_json_variant *rootfs = NULL, *ids = NULL;
+        int r;
+
+        if ((r = json_object(config, image->config, "rootfs", &rootfs, e)) < 0 ||
+            (r = json_array(rootfs, image->config, "diff_ids", &ids, e)) < 0)
+                return -EBADMSG;
+        if (sd_json_variant_elements(ids) != image->n_layers)
+                return error_set(e, -EBADMSG, "%s: %zu diff_ids expected, found %zu", image->config,
+                                 image->n_layers, sd_json_variant_elements(ids));
+        for (size_t k = 0; k < image->n_layers; k++) {
+                sd_json_variant *id = sd_json_variant_by_index(ids, k);
+                const struct oci_blob *b = NULL;
+
+                r = get_blob(i, image->layers[k], &b, e);
+                if (r < 0)
+                        return r;
+                if (!sd_json_variant_is_string(id) || strcmp(sd_json_variant_string(id), b->digest) != 0)
+                        return error_set(e, -EBADMSG,
+                                         "%s: content with the digest in diff_ids expected, found %s",
+                                         image->layers[k], b->digest);
+        }
+        return 0;
+}
+
+static int check_config(const struct import *i, const struct docker_image *image, struct error *e)
+{
+        _cleanup_json_ sd_json_variant *config = NULL;
+        struct oci_descriptor d = {.media_type = ""};
+        const struct oci_blob *b = NULL;
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        r = get_blob(i, image->config, &b, e);
+        if (r < 0)
+                return r;
+        (void)stpcpy(d.digest, b->digest);
+        (void)stpcpy(stpcpy(d.path, "blobs/sha256/"), b->digest + strlen("sha256:"));
+        d.size = b->size;
+        fd = open(layout_path(i->layout), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return error_errno(e, -errno, "%s", layout_path(i->layout));
+        if ((r = oci_read_blob(fd, &d, OCI_MANIFEST_MAX, &text, e)) < 0)
+                return r;
+        if (json_parse(image->config, text, &config, e) < 0)
+                return -EBADMSG;
+        return check_diff_ids(image, i, config, e);
+}
+
 static int add_name(struct import *i, const struct oci_blob *manifest, const char *name, struct error *e)
 {
         _cleanup_json_ sd_json_variant *entry = NULL;
@@ -407,7 +460,9 @@ static int add_image(struct import *i, const struct docker_image *image, struct 
         char id[13];
         int r;
 
-        r = build_manifest(i, image, &manifest, e);
+        r = check_config(i, image, e);
+        if (r >= 0)
+                r = build_manifest(i, image, &manifest, e);
         if (r >= 0)
                 r = layout_put_json(i->layout, manifest, &b, e);
         if (r >= 0)

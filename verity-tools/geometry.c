@@ -104,6 +104,8 @@ int verity_geometry_check(const struct verity_geometry *g, struct error *e)
         return 0;
 }
 
+#define PROFILE_SALT "0000000000000000000000000000000000000000000000000000000000000000"
+
 /* Hex digits of at most max bytes. */
 static int decode(const char *name, const char *field, const char *hex, size_t max, uint8_t *ret,
                   size_t *ret_size, struct error *e)
@@ -217,14 +219,18 @@ int verity_geometry_from_json(sd_json_variant *object, const char *name, struct 
         return 0;
 }
 
-/* Annotations are strings: a number is decimal digits and nothing else. */
+/* Annotations are strings: a number is decimal digits and nothing else. Where it is absent it is `fallback`.
+ */
 static int annotation_number(sd_json_variant *annotations, const char *name, const char *field, uint64_t max,
-                             uint64_t *ret, struct error *e)
+                             uint64_t fallback, uint64_t *ret, struct error *e)
 {
         const char *text = NULL;
         uint64_t n = 0;
         int r;
 
+        *ret = fallback;
+        if (!sd_json_variant_by_key(annotations, field))
+                return 0;
         r = json_string(annotations, name, field, &text, e);
         if (r < 0)
                 return r;
@@ -241,6 +247,13 @@ static int annotation_number(sd_json_variant *annotations, const char *name, con
                                  field, max, text);
         *ret = n;
         return 0;
+}
+
+static int annotation_text(sd_json_variant *annotations, const char *name, const char *field,
+                           const char *fallback, const char **ret, struct error *e)
+{
+        *ret = fallback;
+        return sd_json_variant_by_key(annotations, field) ? json_string(annotations, name, field, ret, e) : 0;
 }
 
 /* "ALGORITHM:HEX", where the algorithm must be the one that the geometry names. */
@@ -261,22 +274,28 @@ static int annotation_root_digest(sd_json_variant *annotations, const char *name
                       &g->root_hash_size, e);
 }
 
+/* The EROFS image specification has but root digest, hash offset (which is also the size of the data) and
+ * block size; it leaves algorithm and salt to the superblock. Ours are all signed, so what is absent is the
+ * profile's. */
 int verity_geometry_from_annotations(sd_json_variant *a, const char *name, struct verity_geometry *ret,
                                      struct error *e)
 {
-        const char *algorithm = NULL, *salt = NULL;
+        const char *algorithm = NULL, *salt = NULL, *offset = NULL;
         uint64_t data_block = 0, hash_block = 0, data_size = 0;
         struct verity_geometry g = {};
         int r;
 
-        if ((r = json_string(a, name, "io.holdfast.verity.algorithm", &algorithm, e)) < 0 ||
-            (r = json_string(a, name, "io.holdfast.verity.salt", &salt, e)) < 0 ||
-            (r = annotation_number(a, name, "org.erofs.dmverity.block_size", 4096, &data_block, e)) < 0 ||
-            (r = annotation_number(a, name, "io.holdfast.verity.hash_block_size", 4096, &hash_block, e)) <
+        if ((r = json_string(a, name, "org.erofs.dmverity.hash_offset", &offset, e)) < 0 ||
+            (r = annotation_text(a, name, "io.holdfast.verity.algorithm", "sha256", &algorithm, e)) < 0 ||
+            (r = annotation_text(a, name, "io.holdfast.verity.salt", PROFILE_SALT, &salt, e)) < 0 ||
+            (r = annotation_number(a, name, "org.erofs.dmverity.block_size", 4096, 4096, &data_block, e)) <
                     0 ||
-            (r = annotation_number(a, name, "io.holdfast.verity.data_size", SIZE_LIMIT, &data_size, e)) < 0 ||
-            (r = annotation_number(a, name, "org.erofs.dmverity.hash_offset", SIZE_LIMIT, &g.hash_offset,
-                                   e)) < 0)
+            (r = annotation_number(a, name, "io.holdfast.verity.hash_block_size", 4096, data_block,
+                                   &hash_block, e)) < 0 ||
+            (r = annotation_number(a, name, "org.erofs.dmverity.hash_offset", SIZE_LIMIT, 0, &g.hash_offset,
+                                   e)) < 0 ||
+            (r = annotation_number(a, name, "io.holdfast.verity.data_size", SIZE_LIMIT, g.hash_offset,
+                                   &data_size, e)) < 0)
                 return r;
         g.data_block_size = (uint32_t)data_block;
         g.hash_block_size = (uint32_t)hash_block;

@@ -32,25 +32,28 @@ char *read_blob(const char *layout, const char *digest, size_t *ret_size)
 
 void make_source(void)
 {
-        struct named_blob config, layers[2], manifest;
         static const char config_text[] = "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{"
-                                          "\"Entrypoint\":[\"/bin/app\"],\"Cmd\":[\"-x\",\"y z\"],"
-                                          "\"Env\":[\"A=1\"],\"User\":\"7:7\",\"WorkingDir\":\"/"
-                                          "w\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
-        char text[4096];
-        char *data;
+                                          "\"Entrypoint\":[\"/bin/app\"],\"Cmd\":[\"-x\","
+                                          "\"y "
+                                          "z\"],\"Env\":[\"A=1\"],\"User\":\"7:7\",\"WorkingDir\":\"/"
+                                          "w\"},\"rootfs\":{\"type\":\"layers\","
+                                          "\"diff_ids\":[\"sha256:%s\",\"sha256:%s\"]}}";
+        struct named_blob config, layers[2], manifest;
+        char text[4096], *data, *plain;
         size_t size = 0;
 
         shell("mkdir -p a/bin b/etc && echo app >a/bin/app && echo conf >b/etc/conf && touch b/etc/.wh.old "
-              "&& "
-              "tar -C a -cf a.tar . && gzip a.tar && tar -C b -cf b.tar .");
-        config = put_blob("source", config_text, strlen(config_text));
+              "&& tar -C a -cf a.tar . && gzip -k a.tar && tar -C b -cf b.tar .");
         data = slurp("a.tar.gz", &size);
         layers[0] = put_blob("source", data, size);
         free(data);
         data = slurp("b.tar", &size);
         layers[1] = put_blob("source", data, size);
         free(data);
+        plain = shell_output("sha256sum a.tar | cut -c1-64");
+        (void)snprintf(text, sizeof(text), config_text, plain, layers[1].digest + strlen("sha256:"));
+        config = put_blob("source", text, strlen(text));
+        free(plain);
         (void)snprintf(
                 text, sizeof(text),
                 "{\"schemaVersion\":2,\"mediaType\":\"" OCI_MANIFEST_TYPE

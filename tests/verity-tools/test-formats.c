@@ -118,7 +118,8 @@ ParameterizedTestParameters(geometry, bad_annotations)
                 {"\"4096\"", "\"4096 \""},
                 {"\"4096\"", "4096"},
                 {"\"40960\"", "\"99999999999999999999999\""},
-                {"io.holdfast.verity.salt", "salt"},
+                {"org.erofs.dmverity.hash_offset", "offset"},
+                {"org.erofs.dmverity.root_digest", "digest"},
         };
 
         return cr_make_param_array(struct replacement, cases, ELEMENTSOF(cases));

@@ -78,17 +78,13 @@ static struct store_image *find(const char *reference)
 
 /* --- several layers --- */
 
-/* An image of these tars, which lie in the current directory, in the layout "source". */
-static void put_image(const char *reference, const char *config_text, const char *const tars[], size_t n)
+/* An image of these tars, which lie in the current directory, in the layout "source". `more` of its
+ * configuration begins with a comma. */
+static void put_image(const char *reference, const char *more, const char *const tars[], size_t n)
 {
-        struct named_blob config = put_blob("source", config_text, strlen(config_text)), manifest;
-        char text[65536], *at = text;
+        char text[65536], layers[32768], ids[16384], *at = layers, *id = ids;
+        struct named_blob config, manifest;
 
-        at += sprintf(at,
-                      "{\"schemaVersion\":2,\"mediaType\":\"" OCI_MANIFEST_TYPE
-                      "\",\"config\":{\"mediaType\":\"" OCI_CONFIG_TYPE
-                      "\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[",
-                      config.digest, config.size);
         for (size_t i = 0; i < n; i++) {
                 size_t size = 0;
                 char *data = slurp(tars[i], &size);
@@ -99,8 +95,18 @@ static void put_image(const char *reference, const char *config_text, const char
                               "%s{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\","
                               "\"size\":%zu}",
                               i ? "," : "", layer.digest, layer.size);
+                id += sprintf(id, "%s\"%s\"", i ? "," : "", layer.digest);
         }
-        (void)strcpy(at, "]}");
+        (void)snprintf(text, sizeof(text),
+                       "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Labels\":{\"a\":\"b\"}},"
+                       "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}%s}",
+                       ids, more);
+        config = put_blob("source", text, strlen(text));
+        (void)snprintf(text, sizeof(text),
+                       "{\"schemaVersion\":2,\"mediaType\":\"" OCI_MANIFEST_TYPE
+                       "\",\"config\":{\"mediaType\":\"" OCI_CONFIG_TYPE
+                       "\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[%s]}",
+                       config.digest, config.size, layers);
         manifest = put_blob("source", text, strlen(text));
         (void)snprintf(text, sizeof(text),
                        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"" OCI_MANIFEST_TYPE
@@ -108,10 +114,6 @@ static void put_image(const char *reference, const char *config_text, const char
                        manifest.digest, manifest.size, reference);
         put_text("source/index.json", text);
 }
-
-#define CONFIG(more)                                                                                         \
-        "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Labels\":{\"a\":\"b\"}},\"rootfs\":{"    \
-        "\"type\":\"layers\",\"diff_ids\":[]}" more "}"
 
 /* Three layers: the second hides a file and empties a directory, the third puts a file where a directory was.
  */
@@ -125,8 +127,8 @@ static void put_whiteouts(void)
               "touch 2/d/.wh.gone 2/o/.wh..wh..opq && echo 2 >2/o/new && echo 3 >3/f && "
               "for i in 1 2 3; do tar --owner=0 --group=0 -C $i -cf $i.tar .; done");
         put_image("sample:1",
-                  CONFIG(",\"history\":[{\"created_by\":\"a\"},{\"created_by\":\"b\"},{\"created_by\":"
-                         "\"c\"}]"),
+                  ",\"history\":[{\"created_by\":\"a\"},{\"created_by\":\"b\"},{\"created_by\":"
+                  "\"c\"}]",
                   tars, ELEMENTSOF(tars));
         shell("mkdir -p merged/d/e merged/o && echo 1 >merged/d/e/kept && ln merged/d/e/kept merged/d/link "
               "&& "
@@ -188,7 +190,7 @@ Test(oci, layers_that_are_there_several_times_are_built_once)
         struct error e = {};
 
         put_whiteouts();
-        put_image("sample:1", CONFIG(""), tars, ELEMENTSOF(tars));
+        put_image("sample:1", "", tars, ELEMENTSOF(tars));
         cr_assert_eq(build_oci("source", "store", &o, &result, &e), 0, "%s", e.message);
         cr_expect_eq(result.n_layers, 2);
         cr_expect_eq(sd_json_variant_elements(
@@ -263,7 +265,11 @@ static void make_old_archive(void)
         shell("mkdir -p save/aa save/bb save/cc && cp 1.tar save/aa/layer.tar && cp 2.tar save/bb/layer.tar "
               "&& "
               "ln -s ../aa/layer.tar save/cc/layer.tar && "
-              "echo '{\"os\":\"linux\",\"architecture\":\"amd64\"}' >save/c.json && "
+              "d() { sha256sum $1.tar | cut -c1-64; } && "
+              "printf "
+              "'{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{\"diff_ids\":[\"sha256:%%s\","
+              "\"sha256:%%s\","
+              "\"sha256:%%s\"]}}' $(d 1) $(d 2) $(d 1) >save/c.json && "
               "echo '[{\"Config\":\"c.json\",\"RepoTags\":[\"app:1\",\"app:2\"],\"Layers\":[\"aa/layer.tar\","
               "\"bb/layer.tar\",\"cc/layer.tar\"]}]' >save/manifest.json && tar -C save -cf old.tar .");
 }
@@ -306,6 +312,9 @@ ParameterizedTestParameters(oci, bad_archives)
                 {"manifest is a link", "mv save/manifest.json save/m && ln -s m save/manifest.json",
                  -EBADMSG},
                 {"no configuration", "rm save/c.json", -EBADMSG},
+                {"a layer with another digest", "cp 3.tar save/bb/layer.tar", -EBADMSG},
+                {"fewer digests", "sed -i 's/diff_ids\":\\[/diff_ids\":[],\"x\":[/' save/c.json", -EBADMSG},
+                {"no digests", "echo '{\"os\":\"linux\"}' >save/c.json", -EBADMSG},
                 {"no layer", "rm save/bb/layer.tar", -EBADMSG},
                 {"a layer is a directory", "rm save/bb/layer.tar && mkdir save/bb/layer.tar", -EBADMSG},
                 {"a link outside", "ln -sf ../../../etc/passwd save/cc/layer.tar", -EBADMSG},

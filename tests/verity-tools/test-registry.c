@@ -330,7 +330,7 @@ Test(registry, tokens_are_fetched_with_the_credentials_and_used)
         start_faulty();
         put_credentials();
         cr_assert_eq(convert(url("token:1"), "store", NULL, &o, &e), 0, "%s", e.message);
-        shell("grep -q '^GET /token/token?service=the&scope=repository.*pull Basic ' log && "
+        shell("grep -q '^GET /token/token?service=the.*&scope=repository.*pull Basic ' log && "
               "! grep -q '^GET /v2/.* Basic' log && grep -q '^GET /v2/token/blobs.* Bearer good-token' log");
         shell("rm -r store; echo '{}' >auth.json");
         cr_expect_eq(convert(url("token:1"), "store", NULL, &o, &e), -EACCES, "%s", e.message);

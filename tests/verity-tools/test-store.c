@@ -145,8 +145,8 @@ ParameterizedTestParameters(store, damaged_files)
                 {"index is a link", "mv index.json i && ln -s i index.json", -ELOOP},
                 {"index is a directory", "rm index.json && mkdir index.json", -EBADMSG},
                 {"index is a pipe", "rm index.json && mkfifo index.json", -EBADMSG},
-                {"a name twice", "sed -i 's/\\(\"manifests\":\\[\\)\\({[^}]*}[^}]*}}\\)/\\1\\2,\\2/' index.json",
-                 -EBADMSG},
+                {"a name twice",
+                 "sed -i 's/\\(\"manifests\":\\[\\)\\({[^}]*}[^}]*}}\\)/\\1\\2,\\2/' index.json", -EBADMSG},
                 {"a digest with a path",
                  "sed -i 's/sha256:[0-9a-f]\\{64\\}/sha256:..\\/..\\/etc\\/passwd/' index.json", -EBADMSG},
                 {"a digest in upper case", "sed -i 's/sha256:\\([0-9a-f]*\\)/sha256:\\U\\1/' index.json",
@@ -290,6 +290,17 @@ Test(store, signed_anew_is_accepted)
         refused_although_signed("\"schemaVersion\":2", "\"schemaVersion\": 2", 0);
 }
 
+/* Manifests of others have but the three annotations of the EROFS image specification, or two. */
+Test(store, absent_annotations_are_the_profile)
+{
+        static const char *const absent[] = {
+                "io.holdfast.verity.data_size", "io.holdfast.verity.salt", "io.holdfast.verity.algorithm",
+                "io.holdfast.verity.hash_block_size", "org.erofs.dmverity.block_size"};
+
+        for (size_t i = 0; i < ELEMENTSOF(absent); i++)
+                refused_although_signed(absent[i], "other", 0);
+}
+
 Test(store, wrong_signers)
 {
         struct store_image *image = NULL, *again = NULL;
@@ -358,7 +369,9 @@ ParameterizedTestParameters(store, bad_manifests)
                 {"org.erofs.dmverity.hash_offset\":\"", "org.erofs.dmverity.hash_offset\":\"4096000000"},
                 {"org.erofs.dmverity.hash_offset\":\"", "org.erofs.dmverity.hash_offset\":\"-"},
                 {"io.holdfast.verity.data_size\":\"", "io.holdfast.verity.data_size\":\"4096"},
-                {"io.holdfast.verity.data_size", "io.holdfast.verity.other"},
+                {"org.erofs.dmverity.hash_offset", "org.erofs.dmverity.other"},
+                {"io.holdfast.verity.algorithm\":\"sha256", "io.holdfast.verity.algorithm\":\"sha512"},
+                {"io.holdfast.verity.salt\":\"", "io.holdfast.verity.salt\":\"0"},
                 {"\"annotations\":{", "\"annotations\":[],\"x\":{"},
                 {"\"digest\":\"sha256:", "\"digest\":\"sha512:"},
         };
