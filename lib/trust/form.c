@@ -114,7 +114,7 @@ static int check_algorithms(struct trust_verification *v)
                 return trust_refuse(v->report, CHECK, -EBADMSG, 0, "algorithms without parameters", "some");
         v->digest = EVP_get_digestbynid(md);
         v->rsa = algorithm == NID_rsaEncryption;
-        trust_accept(v->report, CHECK, "PKCS#7, one signer, no attributes", "it, %s with %s", name,
+        trust_accept(v->report, CHECK, "PKCS#7, one signer, no attributes", "%s with %s", name,
                      OBJ_nid2sn(md));
         return 0;
 }

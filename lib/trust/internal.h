@@ -76,6 +76,9 @@ bool trust_is_pkcs11(const char *name);
 /* The value of an attribute in the query of a pkcs11: URI, to be freed; NULL if it has none. */
 char *trust_pkcs11_attribute(const char *uri, const char *attribute);
 
+/* A file that a pkcs11: URI names for its PIN can be read; nothing is asked of other names. */
+int trust_pkcs11_check_pin(const char *uri, struct error *e);
+
 /* How much of a name to show: without the query of a pkcs11: URI, which may hold a PIN. For "%.*s". */
 int trust_shown(const char *name);
 
@@ -126,8 +129,27 @@ int trust_check_form(struct trust_verification *v, const void *der, size_t size,
 /* Checks the way from v->signer to a trusted certificate, validity and revocation. */
 void trust_check_path(struct trust_verification *v);
 
-/* Subject and fingerprint, fit for a terminal. */
+/* What a path's check finds about revocation lists. */
+struct trust_revocation {
+        const struct trust_store *store;
+        int error;        /* the first X509_V_ERR_…, 0 for none */
+        size_t consulted; /* certificates whose issuer has a list */
+        char found[192];
+};
+
+/* OpenSSL's verify callback; the context's data is a struct trust_revocation. Whether a failure stands in the
+ * way of the path itself: times are judged apart, for the time asked for; what is wrong with a revocation
+ * list is noted; a certificate whose issuer has no list is not looked up. */
+int trust_judge_failure(int ok, X509_STORE_CTX *context);
+
+/* Whether there is a list of the certificate's issuer. */
+bool trust_has_list(const struct trust_store *s, X509 *x);
+void trust_report_revocation(struct trust_verification *v, const struct trust_revocation *r);
+
+/* Subject; subject and fingerprint: both fit for a terminal. RFC 3339. */
+void trust_format_name(X509 *x, size_t size, char *ret);
 void trust_describe(X509 *x, size_t size, char *ret);
+void trust_format_time(const ASN1_TIME *t, size_t size, char *ret);
 
 /* Adds a finding. trust_refuse() returns `result`. kernel: the negative errno with which the kernel answers
  * to this alone, 0 if it takes it. */

@@ -202,7 +202,9 @@ int trust_load_key(const struct trust_providers *p, const char *name, EVP_PKEY *
 
         if (!is_uri(name) && access(name, R_OK) < 0)
                 return error_errno(e, -errno, "%s", name);
-        r = trust_load_objects(p, name, OSSL_STORE_INFO_PKEY, true, &o);
+        r = trust_pkcs11_check_pin(name, e);
+        if (r >= 0)
+                r = trust_load_objects(p, name, OSSL_STORE_INFO_PKEY, true, &o);
         if (r < 0)
                 return r;
         if (!o.key)
@@ -220,7 +222,9 @@ int trust_load_certificates(const struct trust_providers *p, const char *name, s
 
         if (!is_uri(name))
                 return trust_read_certificates(AT_FDCWD, name, ret, e);
-        r = trust_load_objects(p, name, OSSL_STORE_INFO_CERT, true, &o);
+        r = trust_pkcs11_check_pin(name, e);
+        if (r >= 0)
+                r = trust_load_objects(p, name, OSSL_STORE_INFO_CERT, true, &o);
         if (r < 0)
                 return r;
         if (o.certificates.n == 0)

@@ -1,135 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Certification paths (RFC 5280): from the signer to a trusted certificate, in time, and not revoked. OpenSSL
- * builds and checks them; here is what it leaves open. */
+/* Certification paths (RFC 5280): from the signer to a trusted certificate, and valid in time. OpenSSL builds
+ * and checks them; here is what it leaves open. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/hex.h"
 #include "trust/internal.h"
 
 #define DEPTH_MAX 8      /* certificates between the signer and the trusted one */
 #define SECURITY_LEVEL 2 /* of OpenSSL's: 112 bits, so no SHA-1 and no RSA below 2048 bits */
-
-/* What one path's check found about revocation lists. */
-struct revocation {
-        const struct trust_verification *v;
-        int error;        /* the first of X509_V_ERR_…, 0 for none */
-        size_t consulted; /* certificates whose issuer has a list */
-        char found[192];
-};
-
-/* --- text --- */
-
-static void format_time(const ASN1_TIME *t, size_t size, char *ret)
-{
-        struct tm tm;
-
-        if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(ret, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-                (void)snprintf(ret, size, "an unreadable time");
-}
-
-/* Escaped: certificates inside signatures are whatever somebody put there. */
-static void format_name(X509 *x, size_t size, char *ret)
-{
-        _cleanup_(BIO_free_all_ptr) BIO *bio = BIO_new(BIO_s_mem());
-        char *text = NULL;
-        long n = 0;
-
-        if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, XN_FLAG_RFC2253) >= 0)
-                n = BIO_get_mem_data(bio, &text);
-        (void)snprintf(ret, size, "%.*s", (int)n, n > 0 ? text : "");
-}
-
-void trust_describe(X509 *x, size_t size, char *ret)
-{
-        uint8_t digest[32] = {};
-        char name[96], hex[65];
-
-        format_name(x, sizeof(name), name);
-        (void)X509_digest(x, EVP_sha256(), digest, NULL);
-        hex_encode(digest, sizeof(digest), hex);
-        (void)snprintf(ret, size, "%s (SHA-256 %s)", name, hex);
-}
-
-/* --- revocation --- */
-
-static bool has_list(const struct trust_store *s, X509 *x)
-{
-        for (size_t i = 0; i < s->n_crls; i++)
-                if (X509_NAME_cmp(X509_CRL_get_issuer(s->crls[i]), X509_get_issuer_name(x)) == 0)
-                        return true;
-        return false;
-}
-
-static void note_revocation(struct revocation *r, int error, X509_STORE_CTX *context)
-{
-        X509 *x = X509_STORE_CTX_get_current_cert(context);
-        X509_CRL *crl = X509_STORE_CTX_get0_current_crl(context);
-        X509_REVOKED *entry = NULL;
-        char name[96], when[32];
-
-        if (r->error)
-                return;
-        r->error = error;
-        format_name(x, sizeof(name), name);
-        if (error != X509_V_ERR_CERT_REVOKED || X509_CRL_get0_by_cert(crl, &entry, x) != 1) {
-                (void)snprintf(r->found, sizeof(r->found), "for %s: %s", name,
-                               X509_verify_cert_error_string(error));
-                return;
-        }
-        format_time(X509_REVOKED_get0_revocationDate(entry), sizeof(when), when);
-        (void)snprintf(r->found, sizeof(r->found), "%s revoked on %s", name, when);
-}
-
-/* Whether a failure stands in the way of the path itself. Times are judged apart, for the time asked for;
- * what is wrong with a revocation list is noted; a certificate whose issuer has no list here is not looked
- * up. */
-static int judge(int ok, X509_STORE_CTX *context)
-{
-        struct revocation *r = X509_STORE_CTX_get_app_data(context);
-        int error = X509_STORE_CTX_get_error(context);
-
-        if (ok)
-                return 1;
-        switch (error) {
-        case X509_V_ERR_CERT_NOT_YET_VALID:
-        case X509_V_ERR_CERT_HAS_EXPIRED:
-                return 1;
-        case X509_V_ERR_UNABLE_TO_GET_CRL:
-                if (has_list(r->v->store, X509_STORE_CTX_get_current_cert(context)))
-                        note_revocation(r, error, context);
-                return 1;
-        case X509_V_ERR_CERT_REVOKED:
-        case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-        case X509_V_ERR_CRL_NOT_YET_VALID:
-        case X509_V_ERR_CRL_HAS_EXPIRED:
-        case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
-        case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-        case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
-                note_revocation(r, error, context);
-                return 1;
-        default:
-                return 0;
-        }
-}
-
-static void check_revocation(struct trust_verification *v, const struct revocation *r)
-{
-        const char *expected = "no certificate on a revocation list of its issuer";
-
-        if (r->error)
-                (void)trust_refuse(v->report, "revocation",
-                                   r->error == X509_V_ERR_CERT_REVOKED ? -EKEYREVOKED : -EKEYREJECTED, 0,
-                                   r->error == X509_V_ERR_CERT_REVOKED ? expected : "a valid revocation list",
-                                   "%s", r->found);
-        else
-                trust_accept(v->report, "revocation", expected,
-                             r->consulted ? "none" : "no list for these issuers");
-}
-
-/* --- the path --- */
 
 /* All trusted certificates of the purpose and all lists. */
 static X509_STORE *make_store(const struct trust_verification *v)
@@ -176,7 +56,7 @@ static int check_links(struct trust_verification *v, STACK_OF(X509) * path, cons
                 X509 *x = sk_X509_value(path, i);
                 char name[96];
 
-                format_name(x, sizeof(name), name);
+                trust_format_name(x, sizeof(name), name);
                 if (trust_check_key(name, X509_get0_pubkey(x), &e) < 0)
                         return trust_refuse(v->report, "chain", -EKEYREJECTED, -ENOPKG, expected, "%s",
                                             e.message);
@@ -191,6 +71,7 @@ static int check_links(struct trust_verification *v, STACK_OF(X509) * path, cons
 static void check_validity(struct trust_verification *v, STACK_OF(X509) * path)
 {
         const time_t at = (time_t)v->store->at;
+        const ASN1_TIME *end = X509_get0_notAfter(v->signer);
         char expected[64], name[96], when[32];
         struct tm tm;
 
@@ -198,19 +79,21 @@ static void check_validity(struct trust_verification *v, STACK_OF(X509) * path)
                        gmtime_r(&at, &tm) ?: &(struct tm){});
         for (int i = 0; i < sk_X509_num(path); i++) {
                 X509 *x = sk_X509_value(path, i);
+                const ASN1_TIME *from = X509_get0_notBefore(x), *until = X509_get0_notAfter(x);
                 time_t t = at;
-                bool early = X509_cmp_time(X509_get0_notBefore(x), &t) >= 0;
-                bool late = X509_cmp_time(X509_get0_notAfter(x), &t) <= 0;
+                bool early = X509_cmp_time(from, &t) >= 0, late = X509_cmp_time(until, &t) <= 0;
 
-                if (!early && !late)
-                        continue;
-                format_name(x, sizeof(name), name);
-                format_time(early ? X509_get0_notBefore(x) : X509_get0_notAfter(x), sizeof(when), when);
-                (void)trust_refuse(v->report, "validity", -EKEYEXPIRED, 0, expected, "%s %s %s", name,
-                                   early ? "not valid before" : "expired since", when);
-                return;
+                if (early || late) {
+                        trust_format_name(x, sizeof(name), name);
+                        trust_format_time(early ? from : until, sizeof(when), when);
+                        (void)trust_refuse(v->report, "validity", -EKEYEXPIRED, 0, expected, "%s %s %s", name,
+                                           early ? "not valid before" : "expired since", when);
+                        return;
+                }
+                end = ASN1_TIME_compare(until, end) < 0 ? until : end;
         }
-        trust_accept(v->report, "validity", expected, "them");
+        trust_format_time(end, sizeof(when), when);
+        trust_accept(v->report, "validity", expected, "valid until %s", when);
 }
 
 /* What the reasons that have a better answer than "rejected" mean to us and to the kernel, which finds
@@ -247,9 +130,9 @@ static void refuse_path(struct trust_verification *v, X509_STORE_CTX *context, c
 static void check_context(struct trust_verification *v, X509_STORE_CTX *context)
 {
         X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
-        struct revocation revocation = {.v = v};
+        struct trust_revocation revocation = {.store = v->store};
         STACK_OF(X509) * path;
-        char expected[96];
+        char expected[96], name[96];
 
         (void)snprintf(expected, sizeof(expected), "a chain to a certificate of %.60s/%s.pem", v->store->path,
                        trust_purpose_to_string(v->purpose));
@@ -258,19 +141,21 @@ static void check_context(struct trust_verification *v, X509_STORE_CTX *context)
         (void)X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_X509_STRICT |
                                                               X509_V_FLAG_CRL_CHECK |
                                                               X509_V_FLAG_CRL_CHECK_ALL);
-        X509_STORE_CTX_set_verify_cb(context, judge);
+        X509_STORE_CTX_set_verify_cb(context, trust_judge_failure);
         (void)X509_STORE_CTX_set_app_data(context, &revocation);
         if (X509_verify_cert(context) != 1) {
                 refuse_path(v, context, expected);
                 return;
         }
         path = X509_STORE_CTX_get0_chain(context);
+        trust_format_name(sk_X509_value(path, sk_X509_num(path) - 1), sizeof(name), name);
         if (check_links(v, path, expected) >= 0)
-                trust_accept(v->report, "chain", expected, "one of %d", sk_X509_num(path));
+                trust_accept(v->report, "chain", expected, "%d certificates up to %s", sk_X509_num(path),
+                             name);
         check_validity(v, path);
         for (int i = 0; i < sk_X509_num(path); i++)
-                revocation.consulted += has_list(v->store, sk_X509_value(path, i));
-        check_revocation(v, &revocation);
+                revocation.consulted += trust_has_list(v->store, sk_X509_value(path, i));
+        trust_report_revocation(v, &revocation);
 }
 
 void trust_check_path(struct trust_verification *v)

@@ -16,7 +16,12 @@ bool trust_is_pkcs11(const char *name)
 
 int trust_shown(const char *name)
 {
-        return (int)(trust_is_pkcs11(name) ? strcspn(name, "?") : strlen(name));
+        const char *pin = strstr(name, "pin-");
+        size_t n = strcspn(name, "?");
+
+        if (!trust_is_pkcs11(name))
+                return (int)strlen(name);
+        return (int)(pin && pin < name + n ? (size_t)(pin - name) : n);
 }
 
 char *trust_pkcs11_attribute(const char *uri, const char *attribute)
@@ -33,13 +38,22 @@ char *trust_pkcs11_attribute(const char *uri, const char *attribute)
         return NULL;
 }
 
-/* Whether this part of a URI's path says which object of the token is meant. */
-static bool names_object(const char *part, size_t n)
+int trust_pkcs11_check_pin(const char *uri, struct error *e)
 {
-        static const char *const attributes[] = {"object=", "id=", "type="};
+        _cleanup_free_ char *source = trust_pkcs11_attribute(uri, "pin-source");
+        const char *path = source;
 
-        for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
-                if (n >= strlen(attributes[i]) && strncmp(part, attributes[i], strlen(attributes[i])) == 0)
+        if (!trust_is_pkcs11(uri) || !path)
+                return 0;
+        if (strncmp(path, "file:", 5) == 0)
+                path += 5;
+        return access(path, R_OK) < 0 ? error_errno(e, -errno, "pin-source %s", path) : 0;
+}
+
+static bool starts_with_any(const char *text, const char *const prefixes[])
+{
+        for (size_t i = 0; prefixes[i]; i++)
+                if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
                         return true;
         return false;
 }
@@ -47,6 +61,7 @@ static bool names_object(const char *part, size_t n)
 /* The URI of the object without its PIN, or with `token` that of its token. To be freed. */
 static char *shorten(const char *uri, bool token)
 {
+        static const char *const pin[] = {"pin-", NULL}, *const object[] = {"object=", "id=", "type=", NULL};
         char *text = calloc(1, strlen(uri) + 1), *to = text;
         const char *part = uri + strlen(SCHEME);
 
@@ -56,8 +71,8 @@ static char *shorten(const char *uri, bool token)
         while (*part && *part != '?') {
                 size_t n = strcspn(part, ";?");
 
-                if (!token || !names_object(part, n)) {
-                        if (to[-1] != ':')
+                if (!starts_with_any(part, pin) && !(token && starts_with_any(part, object))) {
+                        if (to > text + strlen(SCHEME))
                                 *to++ = ';';
                         to = mempcpy(to, part, n);
                 }
@@ -66,19 +81,6 @@ static char *shorten(const char *uri, bool token)
         }
         *to = '\0';
         return text;
-}
-
-/* A file that should hold the PIN and cannot be read. */
-static int check_pin_source(const char *uri, struct error *e)
-{
-        _cleanup_free_ char *source = trust_pkcs11_attribute(uri, "pin-source");
-        const char *path = source;
-
-        if (!path)
-                return 0;
-        if (strncmp(path, "file:", 5) == 0)
-                path += 5;
-        return access(path, R_OK) < 0 ? error_errno(e, -errno, "pin-source %s", path) : 0;
 }
 
 /* The provider says only that it found nothing. Who is asked for a PIN now is not logged in, so the token is
@@ -94,9 +96,7 @@ int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, int t
 
         if (!bare || !token)
                 return -ENOMEM;
-        r = check_pin_source(uri, e);
-        if (r >= 0)
-                r = trust_load_objects(p, bare, type, false, &object);
+        r = trust_load_objects(p, bare, type, false, &object);
         if (r >= 0)
                 r = trust_load_objects(p, token, type, false, &others);
         ERR_clear_error();

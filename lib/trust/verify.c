@@ -124,7 +124,7 @@ static int check_signature(struct trust_verification *v)
         if (!covers(v, v->data, v->size))
                 return trust_refuse(v->report, "signature", -EKEYREJECTED, -EKEYREJECTED, expected, "%s",
                                     what_else(v));
-        trust_accept(v->report, "signature", expected, "it");
+        trust_accept(v->report, "signature", expected, "one");
         return 0;
 }
 

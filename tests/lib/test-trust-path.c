@@ -87,6 +87,8 @@ Test(path, chains)
                 {"leaf-revoked", "", "root", "revoking", -EKEYREVOKED, "revoked on 20"},
                 {"leaf-revoked", "", "root", "empty revoking", -EKEYREVOKED, "revoked on 20"},
                 {"leaf-middle", "middle", "root", "revoking-middle", -EKEYREVOKED, "CN=middle revoked"},
+                {"leaf-revoked", "", "root", "revoking empty", -EKEYREVOKED, "revoked on 20"},
+                {"leaf", "", "leaf", "empty", -EKEYREJECTED, "valid revocation list"},
                 {"leaf", "", "root", "old", -EKEYREJECTED, "CRL has expired"},
                 {"leaf", "", "root", "future", -EKEYREJECTED, "CRL is not yet valid"},
                 {"leaf", "", "root", "forged", -EKEYREJECTED, "valid revocation list"},

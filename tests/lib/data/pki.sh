@@ -79,7 +79,8 @@ list() {
   openssl ca -config "$name.cnf" -cert "$ca.pem" -keyfile "$ca.key" -gencrl -out "$name.crl" "$@"
 }
 
-list empty root --
+# Of several lists of one authority the youngest counts.
+list empty root -- -crl_lastupdate 20250101000000Z -crl_nextupdate 20990101000000Z
 list revoking root leaf-revoked --
 list revoking-middle root middle --
 list old root -- -crl_lastupdate 20200101000000Z -crl_nextupdate 20210101000000Z
