@@ -123,11 +123,8 @@ int ipe_policy_compare(const struct ipe_policy *before, const struct ipe_policy 
         struct comparison c = {.before = before, .after = after, .found = found, .userdata = userdata};
         int r = 0;
 
-        if (before->n_rules + after->n_rules > IPE_COMPARED_RULES_MAX)
-                return error_set(e, -E2BIG, "at most %u rules in both policies expected, found %zu",
-                                 IPE_COMPARED_RULES_MAX, before->n_rules + after->n_rules);
         for (enum ipe_operation i = 0; i < IPE_OPERATIONS && r >= 0; i++)
                 r = compare_operation(&c, i);
         free(c.pairs);
-        return r;
+        return r < 0 ? error_errno(e, r, "comparison") : 0;
 }

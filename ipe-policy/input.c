@@ -20,7 +20,7 @@ int fail(int r, const struct error *e)
         switch (r) {
         case -EACCES:
         case -EBADMSG:
-        case -EFBIG:
+        case -EMSGSIZE:
         case -EINVAL:
         case -EKEYREJECTED:
         case -EKEYEXPIRED:
@@ -53,9 +53,9 @@ int policy_file_read(const char *path, struct policy_file *ret, struct error *e)
 
         r = read_file(AT_FDCWD, file, IPE_POLICY_MAX, &f.text, &f.size, e);
         if (r == -EFBIG)
-                return error_set(e, r,
-                                 "%s: at most %zu bytes expected, which is what the kernel takes, found more",
-                                 path, IPE_POLICY_MAX);
+                return error_set(e, -EMSGSIZE,
+                                 "%s: at most %zu bytes expected, the kernel takes no more, found more", path,
+                                 IPE_POLICY_MAX);
         if (r < 0)
                 return r == -EACCES ? -EPERM : r;
         if (trust_sha256(f.text, f.size, digest) < 0)

@@ -12,9 +12,10 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-/* The kernel copies what is written to new_policy, and a NUL, with one kmalloc() of at most 4 MiB. That
- * bounds the signed policy, and so its text. */
-#define IPE_POLICY_MAX ((size_t)4 * 1024 * 1024 - 1)
+/* The kernel's ASN.1 decoder takes 65535 bytes (-EMSGSIZE above): that bounds the signed policy, and so its
+ * text.
+ */
+#define IPE_POLICY_MAX ((size_t)65535)
 #define IPE_NAME_MAX 255u
 
 /* --- the language --- */
@@ -93,8 +94,8 @@ enum ipe_operation ipe_operation_from_string(const char *name);
 /* Parses the text of a policy of size bytes (no NUL needed at its end; as in the kernel, text ends at the
  * first NUL). Errors are those that the kernel's new_policy gives for this text: -EBADMSG for syntax, -EINVAL
  * for a number or digest that is none, -ERANGE for a version part above 65535, -EACCES and -ENAMETOOLONG for
- * names that securityfs refuses; -EFBIG above IPE_POLICY_MAX, where the kernel's would be -ENOMEM. The
- * message begins with LINE:COLUMN. */
+ * names that securityfs refuses, -EMSGSIZE above IPE_POLICY_MAX. The message begins with
+ * LINE:COLUMN. */
 int ipe_policy_parse(const char *text, size_t size, struct ipe_policy **ret, struct error *e);
 struct ipe_policy *ipe_policy_free(struct ipe_policy *p);
 DEFINE_CLEANUP(struct ipe_policy *, ipe_policy_free)
@@ -183,9 +184,7 @@ struct ipe_difference {
         struct ipe_decision before, after;
 };
 
-/* Calls `found` for every pair of deciding rules that differ in their answer, with one example each. -E2BIG
- * above IPE_COMPARED_RULES_MAX rules in both together. */
-#define IPE_COMPARED_RULES_MAX 4096u
+/* Calls `found` for every pair of deciding lines that differ in their answer, with one example each. */
 int ipe_policy_compare(const struct ipe_policy *before, const struct ipe_policy *after,
                        void (*found)(void *userdata, const struct ipe_difference *d), void *userdata,
                        struct error *e);

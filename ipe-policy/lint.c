@@ -8,9 +8,6 @@
 
 #include "ipe-policy/internal.h"
 
-/* Rules are compared with all before them: above this many only the rules by themselves are looked at. */
-#define SHADOW_RULES_MAX IPE_COMPARED_RULES_MAX
-
 enum code {
         SYNTAX,
         NO_GLOBAL_DEFAULT,
@@ -32,7 +29,6 @@ enum code {
         TEXT_AFTER_NUL,
         ANONYMOUS_DENIED,
         ANONYMOUS_ALLOWED,
-        TOO_MANY_RULES,
 };
 
 const struct ipe_lint_rule ipe_lint_rules[] = {
@@ -57,7 +53,6 @@ const struct ipe_lint_rule ipe_lint_rules[] = {
         [TEXT_AFTER_NUL] = {"IPE018", IPE_WARNING, "The kernel ignores what follows a NUL byte"},
         [ANONYMOUS_DENIED] = {"IPE019", IPE_INFO, "Anonymous executable memory is denied"},
         [ANONYMOUS_ALLOWED] = {"IPE020", IPE_WARNING, "Anonymous executable memory is allowed"},
-        [TOO_MANY_RULES] = {"IPE021", IPE_INFO, "Too many rules to be compared with each other"},
 };
 const size_t ipe_n_lint_rules = ELEMENTSOF(ipe_lint_rules);
 
@@ -272,13 +267,8 @@ static void lint_rules(const struct lint *l)
                 lint_properties(l, &p->rules[i]);
                 if (p->rules[i].allow)
                         lint_allowed(l, &p->rules[i]);
-                if (p->n_rules <= SHADOW_RULES_MAX)
-                        lint_reach(l, &p->rules[i]);
+                lint_reach(l, &p->rules[i]);
         }
-        if (p->n_rules > SHADOW_RULES_MAX)
-                find(l, TOO_MANY_RULES, p->rules[SHADOW_RULES_MAX].place, NULL, NULL,
-                     "%zu rules: no search for rules that others hide above %u", p->n_rules,
-                     SHADOW_RULES_MAX);
 }
 
 /* --- the whole --- */

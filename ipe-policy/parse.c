@@ -374,7 +374,7 @@ int ipe_parse(const char *text, size_t size, struct ipe_policy **ret, struct ipe
         if (!policy)
                 return -ENOMEM;
         if (size > IPE_POLICY_MAX)
-                return error_set(e, -EFBIG, "a policy of at most %zu bytes expected, found %zu",
+                return error_set(e, -EMSGSIZE, "a policy of at most %zu bytes expected, found %zu",
                                  IPE_POLICY_MAX, size);
         policy->size = strnlen(text, size);
         policy->text = strndup(text, size);

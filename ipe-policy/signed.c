@@ -14,9 +14,9 @@ int ipe_signed_content(const void *der, size_t size, char **ret, size_t *ret_siz
         const unsigned char *p = der;
         ASN1_OCTET_STRING **content;
 
-        if (size > TRUST_ATTACHED_MAX)
-                return error_set(e, -EFBIG, "signed policy: at most %zu bytes expected, found %zu",
-                                 TRUST_ATTACHED_MAX, size);
+        if (size > IPE_POLICY_MAX)
+                return error_set(e, -EMSGSIZE, "signed policy: at most %zu bytes expected, found %zu",
+                                 IPE_POLICY_MAX, size);
         cms = d2i_CMS_ContentInfo(NULL, &p, (long)size);
         ERR_clear_error();
         if (!cms || OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed)

@@ -43,8 +43,8 @@ static int sign_file(const char *path, struct error *e)
         if (r >= 0)
                 r = trust_sign(signer, TRUST_POLICY, f.text, f.size, true, &der, &size, e);
         if (r >= 0 && size > IPE_POLICY_MAX)
-                r = error_set(e, -EFBIG, "%s: at most %zu bytes with the signature expected, found %zu", path,
-                              IPE_POLICY_MAX, size);
+                r = error_set(e, -EMSGSIZE, "%s: at most %zu bytes with the signature expected, found %zu",
+                              path, IPE_POLICY_MAX, size);
         return r < 0 ? r : write_file_atomic(AT_FDCWD, options.output, der, size, 0644, e);
 }
 
@@ -77,7 +77,7 @@ static int verify_file(const char *path, struct ipe_policy **ret, struct error *
 
         r = read_file(AT_FDCWD, path, IPE_POLICY_MAX, &der, &size, e);
         if (r < 0)
-                return r;
+                return r == -EFBIG ? -EMSGSIZE : r;
         r = trust_store_open_pki(AT_FDCWD, options.trust, (int64_t)time(NULL), &trust, e);
         if (r < 0)
                 return r;

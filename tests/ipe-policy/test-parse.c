@@ -90,7 +90,7 @@ Test(parse, too_large)
 
         memset(text, '\n', sizeof(text));
         memcpy(text, small, strlen(small));
-        cr_expect_eq(ipe_policy_parse(text, sizeof(text), &policy, NULL), -EFBIG);
+        cr_expect_eq(ipe_policy_parse(text, sizeof(text), &policy, NULL), -EMSGSIZE);
         cr_expect_eq(ipe_policy_parse(text, IPE_POLICY_MAX, &policy, NULL), 0);
 }
 

@@ -20,9 +20,9 @@ SALT = "00" * 32
 UUID = "00000000-0000-4000-8000-000000000001"
 
 
-def run(*argv, stdin=None):
+def run(*argv, stdin=None, accept=(0,)):
     done = subprocess.run([str(a) for a in argv], input=stdin, capture_output=True, check=False)
-    if done.returncode:
+    if done.returncode not in accept:
         raise RuntimeError(f"{' '.join(map(str, argv[:3]))} … failed ({done.returncode}): {done.stderr.decode(errors='replace').strip()[-500:]}")
     return done.stdout
 

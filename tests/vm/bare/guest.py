@@ -3,8 +3,13 @@
 kernel takes its trusted certificates from the firmware's db."""
 
 import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 import guestfiles as build
+import ipescript
 from machine import Disk, Firmware, Machine
 
 TIMEOUT = 240
@@ -66,7 +71,7 @@ def without_signature(module):
     return body[:-12 - int.from_bytes(body[-4:], "big")]
 
 
-def make_initramfs(work, images, policies):
+def make_initramfs(work, images, policies, script):
     programs = build.programs()
     archive = build.Initramfs()
     archive.add("init", programs / "bare-init")
@@ -82,6 +87,7 @@ def make_initramfs(work, images, policies):
     for directory in (images, policies):
         for file in sorted(directory.iterdir()):
             archive.add(f"{directory.name}/{file.name}", file, 0o644)
+    archive.add("ipe-script", script, 0o644)
     archive.write(work / "initrd")
     return work / "initrd"
 
@@ -89,9 +95,11 @@ def make_initramfs(work, images, policies):
 def run(suite):
     images, root_hash = make_images(suite.work)
     build.make_policies(suite.work / "policy", root_hash)
-    initrd = make_initramfs(suite.work, images, suite.work / "policy")
+    kinds = build.clean_directory(suite.work / "ipe")
+    certificates = ipescript.make_keys(kinds)
+    initrd = make_initramfs(suite.work, images, suite.work / "policy", ipescript.make(kinds))
     disk = make_plain_disk(suite.work)
-    firmware = Firmware(db=[build.KEYS / f"{p}.pem" for p in PURPOSES], secure_boot=False)
+    firmware = Firmware(db=[build.KEYS / f"{p}.pem" for p in PURPOSES] + certificates, secure_boot=False)
     with Machine(suite.work / "machine", kernel=build.kernel_image(), initrd=initrd, append=CMDLINE, firmware=firmware,
                  disks=[Disk(disk)], net=False, ports={PORT: "file"}) as machine:
         machine.start()

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "tests/vm/bare/ipescript.h"
 #include "tests/vm/guest/attempts.h"
 #include "tests/vm/guest/tap.h"
 #include "tests/vm/guest/verity.h"
@@ -647,6 +648,7 @@ static void check_everything(void)
         tap_rows(&tap, "no policy", twin_rows, ELEMENTSOF(twin_rows));
         tap_rows(&tap, "IMA", ima_rows, ELEMENTSOF(ima_rows));
 
+        check_ipe_script(&tap, "/ipe-script");
         must_work(try_ipe_load_policy("/policy/" BOOT_POLICY ".p7b", BOOT_POLICY), BOOT_POLICY);
         must_work(try_ipe_activate(BOOT_POLICY), BOOT_POLICY);
         tap_rows(&tap, "boot policy", boot_policy_rows, ELEMENTSOF(boot_policy_rows));
