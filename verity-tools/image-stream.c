@@ -325,7 +325,7 @@ int image_stream_patch(struct image_stream *s, uint64_t at, const void *data, si
                 from += n;
                 size -= n;
         }
-        if (size > 0)
+        if (s->current && size > 0)
                 memcpy(s->current->data + (at - written), from, size);
         return 0;
 }
