@@ -28,6 +28,7 @@ struct statement {
         const struct sexpr *text;
         const char *file;
         unsigned line;
+        bool called; /* what a macro does */
         enum selinux_rule_kind kind;
         word_t *source, *types;
         enum target target;
@@ -112,6 +113,13 @@ const class_datum_t *find_class_datum(const policydb_t *db, const char *name);
 uint32_t permission_bit(const class_datum_t *class, const char *name);
 uint32_t permission_all(const class_datum_t *class);
 const char *permission_name(const class_datum_t *class, unsigned bit);
+
+/* check.c; place may be NULL. */
+int findings_add(struct selinux_findings *f, const char *name, bool error, const char *about,
+                 const struct statement *place);
+
+/* check-text.c */
+int findings_of_text(const struct selinux_policy *p, struct selinux_findings *f, struct error *e);
 
 /* A list of names while it grows; items is NULL-terminated from the first name on. */
 struct names {

@@ -63,6 +63,8 @@ int main(int argc, char **argv)
         static const struct arg_option table[] = {
                 {"policy", 'p', ARG_STRING, &options.binary, "FILE", NULL,
                  "a binary policy in place of DIRECTORY"},
+                {"tree", 0, ARG_STRING, &options.tree, "DIRECTORY", "check",
+                 "a tree, such as an image's root, every path of which must have a label"},
                 {"json", 0, ARG_JSON, &options.json, "off|short|pretty", NULL, "print JSON"},
                 {},
         };

@@ -229,7 +229,8 @@ static void index_rules(struct matrix *m)
 {
         size_t i = 0;
 
-        qsort(m->rules, m->n_rules, sizeof(*m->rules), compare_rules);
+        if (m->n_rules > 0)
+                qsort(m->rules, m->n_rules, sizeof(*m->rules), compare_rules);
         for (uint32_t source = 0; source <= m->p->db->p.p_types.nprim; source++) {
                 while (i < m->n_rules && m->rules[i].source < source)
                         i++;

@@ -44,9 +44,31 @@ struct selinux_counts {
 
 void selinux_policy_count(const struct selinux_policy *p, struct selinux_counts *ret);
 
-/* Types that no rule names, as source or target, not even by an attribute: a NULL-terminated list of names,
- * the caller's to free with its strings. */
-int selinux_policy_idle_types(const struct selinux_policy *p, char ***ret, struct error *e);
+/* What is wrong with a policy. The names are fixed, so that scripts can rely on them. */
+struct selinux_finding {
+        const char *name;
+        bool error;  /* or a warning */
+        char *about; /* the type, attribute, path or rule */
+        const char *file;
+        unsigned line; /* NULL and 0 when it has no place in the text */
+};
+
+struct selinux_findings {
+        struct selinux_finding *items;
+        size_t n;
+};
+
+/* Errors: dontaudit, permissive-type, unknown-not-denied, unconfined-type (may write every file that any type
+ * may write), idle-type (no rule names it, not even by an attribute). Warnings, of text alone:
+ * unused-attribute, repeated-rule (another one gives all that it gives). */
+int selinux_policy_check(const struct selinux_policy *p, struct selinux_findings *ret, struct error *e);
+
+/* Adds what is wrong between the labels of the policy's text and a tree. Errors: unlabelled-path; warnings:
+ * label-without-path. -EINVAL: the policy has no labels. */
+int selinux_policy_check_tree(const struct selinux_policy *p, const char *tree, struct selinux_findings *ret,
+                              struct error *e);
+void selinux_findings_done(struct selinux_findings *findings);
+
 void selinux_names_free(char **names);
 
 /* Whether a process in context `subject` gets the permission on an object of the class in context `object`
@@ -56,7 +78,8 @@ int selinux_policy_allows(const struct selinux_policy *p, const char *subject, c
                           const char *class, const char *permission, struct error *e);
 
 /* All permissions of the class, or of every class when `class` is NULL, that the subject has on the object.
- * Each entry is "CLASS PERMISSION". As selinux_policy_idle_types() returns it. */
+ * Each entry is "CLASS PERMISSION". A NULL-terminated list, the
+ * caller's to free with selinux_names_free(). */
 int selinux_policy_query(const struct selinux_policy *p, const char *subject, const char *object,
                          const char *class, char ***ret, struct error *e);
 

@@ -151,6 +151,7 @@ static enum selinux_rule_kind kind_of(const struct sexpr *text)
 struct place {
         size_t file;
         unsigned line;
+        unsigned calls; /* how many the statement stands in */
 };
 
 static int add_statement(struct source *s, const struct sexpr *text, const struct place *at)
@@ -168,6 +169,7 @@ static int add_statement(struct source *s, const struct sexpr *text, const struc
                 (struct statement){.text = text,
                                    .file = at->file < s->n_files ? s->files[at->file].path : "",
                                    .line = at->line,
+                                   .called = at->calls > 0,
                                    .kind = kind_of(text)};
         return 0;
 }
@@ -199,7 +201,9 @@ static int walk(struct source *s, const struct sexpr *list, struct place *at)
                                 at->file = strtoul(file, NULL, 10);
                         }
                 } else if (is_container(n)) {
+                        at->calls += sexpr_is(n, "call");
                         r = walk(s, n->first, at);
+                        at->calls -= sexpr_is(n, "call");
                 } else {
                         r = add_statement(s, n, at);
                 }

@@ -29,18 +29,6 @@ Test(policy, compiles_and_hides_nothing)
         cr_expect_lt(c.size, 262144);
 }
 
-Test(policy, every_type_has_a_rule)
-{
-        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
-        struct error e = {};
-        char **idle = NULL;
-
-        cr_assert_eq(selinux_policy_read(BINARY, &p, &e), 0, "%s", e.message);
-        cr_assert_eq(selinux_policy_idle_types(p, &idle, &e), 0, "%s", e.message);
-        cr_expect_null(idle[0], "no rule names %s", idle[0]);
-        selinux_names_free(idle);
-}
-
 struct access {
         char subject[64], object[80], class[32], permission[24];
         int expected;
