@@ -238,7 +238,7 @@ static int find_roles(const struct disk_image *d, const struct disk_architecture
                                 continue;
                         if (ret[role])
                                 return error_set(
-                                        e, -ENOTUNIQ,
+                                        e, -EBADMSG,
                                         "one partition of each type expected, found two: \"%s\" and \"%s\"",
                                         ret[role]->label, d->partitions[i].label);
                         ret[role] = &d->partitions[i];
@@ -261,14 +261,14 @@ int disk_image_find_root(const struct disk_image *d, const struct disk_partition
                 if (!roles[DISK_ROOT])
                         continue;
                 if (architecture)
-                        return error_set(e, -ENOTUNIQ,
+                        return error_set(e, -EBADMSG,
                                          "the root of one architecture expected, found %s and %s",
                                          architecture, architectures[i].name);
                 architecture = architectures[i].name;
                 memcpy(found, roles, sizeof(found));
         }
         if (!architecture)
-                return error_set(e, -ENOENT, "a root partition expected, found none");
+                return error_set(e, -EBADMSG, "a root partition expected, found none");
         memcpy(ret, found, sizeof(found));
         if (ret_architecture)
                 *ret_architecture = architecture;

@@ -52,7 +52,7 @@ int disk_image_probe(int fd);
 int disk_image_read(int fd, struct disk_image *ret, struct error *e);
 
 /* The root partition of any architecture, its hash tree and its signature; NULL for a part that is not there.
- * *ret_architecture may be NULL. -ENOENT: no root. -ENOTUNIQ: several partitions of one of these types. */
+ * *ret_architecture may be NULL. -EBADMSG: no root, or several partitions of one of these types. */
 int disk_image_find_root(const struct disk_image *d, const struct disk_partition *ret[static DISK_ROLES],
                          const char **ret_architecture, struct error *e);
 

@@ -168,7 +168,7 @@ static int open_partitions(struct image_file *i, const struct image_file_options
         if (r < 0)
                 return r;
         if (!roles[DISK_ROOT_VERITY])
-                return error_set(e, -ENOENT, "a partition with the hash tree expected, found none");
+                return error_set(e, -EBADMSG, "a partition with the hash tree expected, found none");
         signature = roles[DISK_ROOT_VERITY_SIG];
         i->data_offset = roles[DISK_ROOT]->offset;
         if (signature) {

@@ -7,9 +7,14 @@
 
 #define NAME_MAX_COMPARED 32
 
+#define HELP_COLUMN 38
+
+/* The help of what was printed in `width` columns: beside it or, where that is too wide, below. */
 static void print_row(int width, const char *help)
 {
-        printf("%*s%s\n", width < 38 ? 38 - width : 1, "", help);
+        if (width >= HELP_COLUMN)
+                width = printf("\n") - 1;
+        printf("%*s%s\n", HELP_COLUMN - width, "", help);
 }
 
 static void print_options(const struct arg_program *p, const struct arg_verb *v)

@@ -188,10 +188,10 @@ Test(disk, several_roots_are_refused)
         struct error e = {};
 
         d.partitions[2].type = d.partitions[0].type;
-        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -ENOTUNIQ);
+        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -EBADMSG);
         d.partitions[2].type = disk_architecture_from_name("x86")->types[DISK_ROOT];
-        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -ENOTUNIQ);
+        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -EBADMSG);
         cr_expect_not_null(strstr(e.message, "x86-64 and x86"));
         d.n_partitions = 0;
-        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -ENOENT);
+        cr_expect_eq(disk_image_find_root(&d, roles, NULL, &e), -EBADMSG);
 }
