@@ -16,19 +16,20 @@ static bool host_ok(const char *host)
 
         if (*host == '[') {
                 end = host + 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
-                if (end == host + 1 || *end++ != ']')
+                if (end == host + 1 || *end != ']')
                         return false;
+                end++;
         } else {
                 end = host + strspn(host, ALNUM ".-");
                 if (end == host)
                         return false;
         }
         if (*end == ':') {
-                size_t digits = strspn(++end, "0123456789");
+                size_t digits = strspn(end + 1, "0123456789");
 
                 if (digits < 1 || digits > 5)
                         return false;
-                end += digits;
+                end += digits + 1;
         }
         return *end == '\0';
 }
