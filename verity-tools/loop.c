@@ -10,15 +10,13 @@
 /* How often a number that was free is lost to somebody faster before this gives up. */
 #define TRIES 64
 
-int loop_attach(int fd, uint64_t offset, uint64_t size, int *ret_fd, char ret_path[static 32],
+int loop_attach(int fd, uint64_t offset, uint32_t block_size, int *ret_fd, char ret_path[static 32],
                 struct error *e)
 {
         struct loop_config config = {
                 .fd = (__u32)fd,
-                .block_size = 4096,
-                .info = {.lo_offset = offset,
-                         .lo_sizelimit = size,
-                         .lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR},
+                .block_size = block_size,
+                .info = {.lo_offset = offset, .lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR},
         };
         _cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 

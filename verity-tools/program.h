@@ -15,9 +15,11 @@ struct verity_options {
         const char *purpose, *key, *certificate, *manifest_key, *manifest_certificate, *common_name,
                 *algorithm;
         const char *output, *file_contexts, *label, *architecture, *signature, *trust, *format, *digest_out,
-                *attach, *at, *uuid;
+                *attach, *at, *issuer_key, *issuer_certificate, *uuid;
         struct image_file_options image;
         struct arg_list providers;
+        uint64_t days;
+        bool authority;
         const char *push, *platform, *authfile, *tls_ca;
         uint64_t timeout;
         bool allow_setuid, deferred, squash, plain_http;
@@ -42,9 +44,16 @@ int open_trust(struct trust_store **ret, struct error *e);
 
 /* Checks --signature against --trust and tells what it found; nothing where neither is given. */
 int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e);
+
+/* The DER of --signature, or of the signature partition of a disk image. To be freed. */
+int read_signature(const struct image_file *i, uint8_t **ret, size_t *ret_size, struct error *e);
 int report_to_json(const struct trust_report *report, sd_json_variant **ret);
 
-/* Opens the image that the options describe and reads every block, with a progress line. */
+/* Opens the image that the options describe. Its root hash is that of --root-hash, or the one that a
+ * signature claims, which the caller then has to have checked. */
+int open_image(const char *path, struct image_file *ret, struct error *e);
+
+/* As open_image(), and reads every block, with a progress line. */
 int open_verified_image(const char *path, struct image_file *ret, struct error *e);
 
 struct registry_options;

@@ -65,7 +65,8 @@ int verity_superblock_parse(const void *block, size_t size, uint64_t hash_offset
                 return error_set(e, -EBADMSG, "verity superblock: version 1 expected, found %" PRIu32,
                                  le32toh(sb.version));
         if (le32toh(sb.hash_type) != 1)
-                return error_set(e, -EBADMSG, "verity superblock: hash type 1 expected, found %" PRIu32,
+                return error_set(e, -EBADMSG,
+                                 "verity superblock: hash type 1, salt before data, expected, found %" PRIu32,
                                  le32toh(sb.hash_type));
         if (!memchr(sb.algorithm, '\0', sizeof(sb.algorithm)))
                 return error_set(e, -EBADMSG,

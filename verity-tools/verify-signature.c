@@ -62,7 +62,7 @@ static int take_signature(struct verity_signature *s, const char *root_hash, uin
 }
 
 /* A signature file is DER, or what a signature partition holds. */
-static int read_signature(const char *root_hash, uint8_t **ret, size_t *ret_size, struct error *e)
+static int read_signature_file(const char *root_hash, uint8_t **ret, size_t *ret_size, struct error *e)
 {
         struct verity_signature s = {};
         _cleanup_free_ char *data = NULL;
@@ -90,6 +90,15 @@ static int read_partition(const struct image_file *i, const char *root_hash, uin
         return r < 0 ? r : take_signature(&s, root_hash, ret, ret_size, e);
 }
 
+int read_signature(const struct image_file *i, uint8_t **ret, size_t *ret_size, struct error *e)
+{
+        char root_hash[2 * VERITY_DIGEST_MAX + 1];
+
+        verity_geometry_root_hash(&i->geometry, root_hash);
+        return options.signature ? read_signature_file(root_hash, ret, ret_size, e)
+                                 : read_partition(i, root_hash, ret, ret_size, e);
+}
+
 int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e)
 {
         _cleanup_(trust_store_free_ptr) struct trust_store *store = NULL;
@@ -108,8 +117,7 @@ int verify_signature(const struct image_file *i, struct trust_report *ret, struc
         verity_geometry_root_hash(&i->geometry, root_hash);
         r = open_trust(&store, e);
         if (r >= 0)
-                r = options.signature ? read_signature(root_hash, &der, &size, e)
-                                      : read_partition(i, root_hash, &der, &size, e);
+                r = read_signature(i, &der, &size, e);
         if (r >= 0)
                 r = trust_report_detached(store, purpose, root_hash, strlen(root_hash), der, size, ret, e);
         return r < 0 ? error_prefix(e, r, "%s", options.signature ?: "signature partition") : 0;

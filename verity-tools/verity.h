@@ -162,9 +162,9 @@ int partition_find_by_uuid(const char *uuid, const char *disk, struct partition 
 
 /* --- devices --- */
 
-/* A read-only loop device over size bytes of fd from offset (a multiple of 512); size 0: to the end. It goes
- * when its last user closes it. */
-int loop_attach(int fd, uint64_t offset, uint64_t size, int *ret_fd, char ret_path[static 32],
+/* A read-only loop device over fd from offset (a multiple of 512) to the end, with blocks of block_size
+ * bytes: dm-verity wants none larger than its own. It goes when its last user closes it. */
+int loop_attach(int fd, uint64_t offset, uint32_t block_size, int *ret_fd, char ret_path[static 32],
                 struct error *e);
 
 /* Asks the kernel to let go of the loop device as soon as nobody uses it. */

@@ -80,7 +80,7 @@ static int open_layer(void *userdata, const struct store_layer *layer, const cha
                 return error_set(e, -ENODEV, "the image store expected, not found");
         r = store_open_layer(o->store, layer, &file, e);
         if (r >= 0)
-                r = loop_attach(file, 0, 0, &loop, loop_path, e);
+                r = loop_attach(file, 0, layer->geometry.data_block_size, &loop, loop_path, e);
         if (r < 0)
                 return r;
         (void)snprintf(name, sizeof(name), LAYER_PREFIX "%.64s", layer->digest + strlen("sha256:"));
