@@ -169,8 +169,10 @@ static bool same_property(const struct ipe_property *a, const struct ipe_propert
 {
         if (a->type != b->type || a->value != b->value)
                 return false;
-        return !a->digest.algorithm || (strcmp(a->digest.algorithm, b->digest.algorithm) == 0 &&
-                                        strcmp(a->digest.hex, b->digest.hex) == 0);
+        if (!a->digest.algorithm || !b->digest.algorithm)
+                return true;
+        return strcmp(a->digest.algorithm, b->digest.algorithm) == 0 &&
+               strcmp(a->digest.hex, b->digest.hex) == 0;
 }
 
 static void lint_properties(const struct lint *l, const struct ipe_rule *rule)
@@ -250,7 +252,7 @@ static void lint_reach(const struct lint *l, const struct ipe_rule *rule)
         if (n == 0)
                 find(l, NEVER_MATCHES, rule->place, "Remove one of the properties, or the rule.", NULL,
                      "its properties exclude each other");
-        else if (!is_reached)
+        else if (earlier && !is_reached)
                 find(l, SHADOWED, rule->place, "Remove it, or put it before the others.", NULL,
                      "line %u matches first%s", earlier->place.line,
                      earlier->allow == rule->allow ? "" : ", with the opposite action");

@@ -44,9 +44,10 @@ static int tell(struct differences *all, const char *name, const struct ipe_diff
 
 static void tell_example(void *userdata, const struct ipe_difference *d)
 {
-        static const struct ipe_subject nothing = {};
+        const struct ipe_subject *s = &d->subject;
         struct differences *all = userdata;
-        bool is_nothing = memcmp(&d->subject, &nothing, sizeof(nothing)) == 0;
+        bool is_nothing =
+                !s->boot_verified && !s->dmverity_roothash.algorithm && !s->fsverity_digest.algorithm;
         int r = tell(all,
                      is_nothing ? "anonymous memory, and files that nothing vouches for"
                                 : "a file, for example",

@@ -196,8 +196,9 @@ Test(audit, paths_cannot_write_rules)
 
 Test(audit, garbage_is_no_record)
 {
-        struct ipe_audit_result result = from_audit("ipe_op=\nipe_op= path=\" rule=\"\n\xff\xfe ipe_op\n", "",
-                                                    " : an operation that ru;   rule=: an operation that ru; ");
+        struct ipe_audit_result result =
+                from_audit("ipe_op=\nipe_op= path=\" rule=\"\n\xff\xfe ipe_op\n", "",
+                           " : an operation that ru;   rule=: an operation that ru; ");
 
         cr_expect_eq(result.n_refused, 2);
 }

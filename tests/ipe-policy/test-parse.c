@@ -89,7 +89,7 @@ Test(parse, too_large)
         static const char small[] = HEADER "DEFAULT action=DENY\n";
 
         memset(text, '\n', sizeof(text));
-        memcpy(text, small, strlen(small));
+        *stpcpy(text, small) = '\n';
         cr_expect_eq(ipe_policy_parse(text, sizeof(text), &policy, NULL), -EMSGSIZE);
         cr_expect_eq(ipe_policy_parse(text, IPE_POLICY_MAX, &policy, NULL), 0);
 }
