@@ -6,20 +6,20 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "program.h"
 #include "trust/trust.h"
 
 static int parse_algorithm(const char *name, enum trust_algorithm *ret, struct error *e)
 {
-        static const char *const names[] = {"rsa2048", "rsa4096", "p256"};
+        static const char *const names[] = {"rsa2048", "rsa4096", "p256", "p384"};
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (strcmp(name, names[i]) == 0) {
                         *ret = (enum trust_algorithm)i;
                         return 0;
                 }
-        return error_set(e, -EINVAL, "--algorithm: rsa2048, rsa4096 or p256 expected, found \"%s\"", name);
+        return error_set(e, -EINVAL, "--algorithm: rsa2048, rsa4096, p256 or p384 expected, found \"%s\"",
+                         name);
 }
 
 /* "none" makes a certificate that names no purpose. */
@@ -47,24 +47,37 @@ static int write_pair(const char *key, const char *certificate, struct error *e)
         return r;
 }
 
+/* The authority that signs the certificate; none means that the key itself does. */
+static int open_issuer(struct trust_signer **ret, struct error *e)
+{
+        if (!options.issuer_key != !options.issuer_certificate)
+                return error_set(e, -EINVAL,
+                                 "--issuer-key= and --issuer-certificate= expected together, found one");
+        return options.issuer_key ? open_signer(options.issuer_key, options.issuer_certificate, ret, e) : 0;
+}
+
 static int keygen(struct error *e)
 {
+        _cleanup_(trust_signer_free_ptr) struct trust_signer *issuer = NULL;
+        struct trust_generate_options o = {.days = options.days, .authority = options.authority};
         _cleanup_free_ char *key = NULL, *certificate = NULL;
-        enum trust_algorithm algorithm = TRUST_RSA_2048;
-        enum trust_purpose purpose = TRUST_PURPOSES;
         char name[64];
         int r;
 
         if (!options.key || !options.certificate || !options.purpose)
                 return error_set(e, -EINVAL, "--purpose=, --key= and --certificate= expected, see --help");
-        r = parse_purpose(options.purpose, &purpose, e);
+        r = parse_purpose(options.purpose, &o.purpose, e);
+        if (r >= 0)
+                r = parse_algorithm(options.algorithm ?: "rsa2048", &o.algorithm, e);
+        if (r >= 0)
+                r = open_issuer(&issuer, e);
         if (r < 0)
                 return r;
-        r = parse_algorithm(options.algorithm ?: "rsa2048", &algorithm, e);
-        if (r < 0)
-                return r;
-        (void)snprintf(name, sizeof(name), "Holdfast %s", options.purpose);
-        r = trust_generate(purpose, algorithm, options.common_name ?: name, &key, &certificate, e);
+        (void)snprintf(name, sizeof(name), "Holdfast %s%s", options.purpose,
+                       options.authority ? " authority" : "");
+        o.common_name = options.common_name ?: name;
+        o.issuer = issuer;
+        r = trust_generate(&o, &key, &certificate, e);
         if (r < 0)
                 return r;
         r = write_pair(key, certificate, e);
@@ -77,9 +90,5 @@ int verb_keygen(int argc, char **argv)
         struct error e = {};
         int r = keygen(&e);
 
-        if (r < 0) {
-                log_failure(r, &e);
-                return EXIT_COULD_NOT_TRY;
-        }
-        return 0;
+        return r < 0 ? fail(r, &e) : 0;
 }

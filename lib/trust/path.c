@@ -28,8 +28,7 @@ static X509_STORE *make_store(const struct trust_verification *v)
         return NULL;
 }
 
-/* A certification authority that restricts its purposes names ours. */
-static bool may_issue(X509 *ca, enum trust_purpose purpose)
+bool trust_may_issue(X509 *ca, enum trust_purpose purpose)
 {
         _cleanup_(ASN1_OBJECT_free_ptr) ASN1_OBJECT *ours = trust_purpose_oid(purpose);
         EXTENDED_KEY_USAGE *usage = X509_get_ext_d2i(ca, NID_ext_key_usage, NULL, NULL);
@@ -60,7 +59,7 @@ static int check_links(struct trust_verification *v, STACK_OF(X509) * path, cons
                 if (trust_check_key(name, X509_get0_pubkey(x), &e) < 0)
                         return trust_refuse(v->report, "chain", -EKEYREJECTED, -ENOPKG, expected, "%s",
                                             e.message);
-                if (i > 0 && !may_issue(x, v->purpose))
+                if (i > 0 && !trust_may_issue(x, v->purpose))
                         return trust_refuse(v->report, "chain", -EKEYREJECTED, 0,
                                             "issuers that may issue for this purpose",
                                             "%s, whose extended key usage says otherwise", name);

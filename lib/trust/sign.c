@@ -25,14 +25,14 @@ struct trust_signer *trust_signer_free(struct trust_signer *s)
         return NULL;
 }
 
-static X509 *certificate_of(const struct trust_signer *s)
+X509 *trust_signer_certificate(const struct trust_signer *s)
 {
         return s->certificates.items[0];
 }
 
 static EVP_PKEY *public_key_of(const struct trust_signer *s)
 {
-        return X509_get0_pubkey(certificate_of(s));
+        return X509_get0_pubkey(trust_signer_certificate(s));
 }
 
 static int check_pair(const struct trust_signer *s, const char *key, struct error *e)
@@ -79,22 +79,42 @@ int trust_signer_open(const struct trust_signer_options *o, struct trust_signer 
 
 enum trust_purpose trust_signer_purpose(const struct trust_signer *s)
 {
-        return trust_certificate_purpose(certificate_of(s));
+        return trust_certificate_purpose(trust_signer_certificate(s));
+}
+
+EVP_PKEY *trust_signer_key(const struct trust_signer *s)
+{
+        return s->key;
+}
+
+int trust_signer_check_authority(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
+{
+        X509 *x = trust_signer_certificate(s);
+
+        if (X509_check_ca(x) == 1 && X509_get_key_usage(x) & KU_KEY_CERT_SIGN && trust_may_issue(x, purpose))
+                return 0;
+        return error_set(e, -EKEYREJECTED,
+                         "%s: an authority that may issue for the purpose %s expected, found none", s->name,
+                         trust_purpose_to_string(purpose) ?: "none");
 }
 
 int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e)
 {
-        if (X509_digest(certificate_of(s), EVP_sha256(), ret, NULL) != 1)
+        if (X509_digest(trust_signer_certificate(s), EVP_sha256(), ret, NULL) != 1)
                 return trust_openssl_error(e, -EIO, "%s: fingerprint", s->name);
         return 0;
 }
 
 /* --- signing --- */
 
-/* The digest that goes with the key, as ECDSA's curves and the services that hold keys pair them. */
+const EVP_MD *trust_digest_of(const EVP_PKEY *key)
+{
+        return EVP_PKEY_get_bits(key) == 384 ? EVP_sha384() : EVP_sha256();
+}
+
 static const EVP_MD *digest_of(const struct trust_signer *s)
 {
-        return EVP_PKEY_get_bits(public_key_of(s)) == 384 ? EVP_sha384() : EVP_sha256();
+        return trust_digest_of(public_key_of(s));
 }
 
 static int check_purpose(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
@@ -140,7 +160,7 @@ static CMS_ContentInfo *wrap(const struct trust_signer *s, const void *content, 
 
         if (!cms)
                 return NULL;
-        si = CMS_add1_signer(cms, certificate_of(s), public_key_of(s), digest_of(s), flags);
+        si = CMS_add1_signer(cms, trust_signer_certificate(s), public_key_of(s), digest_of(s), flags);
         if (!si || ASN1_STRING_set(CMS_SignerInfo_get0_signature(si), raw, (int)raw_size) != 1)
                 return NULL;
         for (size_t i = 1; i < s->certificates.n; i++)

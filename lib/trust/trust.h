@@ -49,16 +49,25 @@ enum trust_purpose trust_purpose_from_string(const char *name);
 
 /* --- making keys --- */
 
-enum trust_algorithm { TRUST_RSA_2048, TRUST_RSA_4096, TRUST_P256 };
-
-/* Makes a key and its self-signed certificate, both PEM texts to be freed. With TRUST_PURPOSES the
- * certificate names no purpose (for PK and KEK). common_name: 1 to 64 bytes. Valid from now for 20 years. */
-int trust_generate(enum trust_purpose purpose, enum trust_algorithm algorithm, const char *common_name,
-                   char **ret_key, char **ret_certificate, struct error *e);
-
-/* --- signing --- */
+enum trust_algorithm { TRUST_RSA_2048, TRUST_RSA_4096, TRUST_P256, TRUST_P384 };
 
 struct trust_signer;
+
+struct trust_generate_options {
+        enum trust_purpose purpose; /* TRUST_PURPOSES: the certificate names none (for PK and KEK) */
+        enum trust_algorithm algorithm;
+        const char *common_name;           /* 1 to 64 bytes */
+        uint64_t days;                     /* of validity from now; 0: 20 years */
+        bool authority;                    /* issues certificates for the purpose instead of signing for it */
+        const struct trust_signer *issuer; /* such an authority; NULL: self-signed */
+};
+
+/* Makes a key and its certificate, both PEM texts to be freed. -EKEYREJECTED if the issuer may not issue for
+ * this purpose. */
+int trust_generate(const struct trust_generate_options *o, char **ret_key, char **ret_certificate,
+                   struct error *e);
+
+/* --- signing --- */
 
 /* Where a signer's key and certificate are: files, or any URIs that an OpenSSL provider resolves. */
 struct trust_signer_options {

@@ -21,7 +21,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         PROMISE(mkdtemp(dir));
         (void)snprintf(key_path, sizeof(key_path), "%s/key", dir);
         (void)snprintf(certificate_path, sizeof(certificate_path), "%s/policy.pem", dir);
-        PROMISE(trust_generate(TRUST_POLICY, TRUST_P256, "fuzz", &key, &certificate, NULL) == 0);
+        PROMISE(trust_generate(&(struct trust_generate_options){.purpose = TRUST_POLICY,
+                                                                .algorithm = TRUST_P256,
+                                                                .common_name = "fuzz"},
+                               &key, &certificate, NULL) == 0);
         PROMISE(write_file_new(AT_FDCWD, key_path, key, strlen(key), 0600, NULL) == 0);
         PROMISE(write_file_new(AT_FDCWD, certificate_path, certificate, strlen(certificate), 0600, NULL) ==
                 0);

@@ -30,7 +30,11 @@ static void make_pair(const char *name, enum trust_algorithm algorithm)
 {
         char *key = NULL, *certificate = NULL, path[64];
 
-        cr_assert_eq(trust_generate(TRUST_LAYER, algorithm, name, &key, &certificate, NULL), 0);
+        cr_assert_eq(trust_generate(&(struct trust_generate_options){.purpose = TRUST_LAYER,
+                                                                     .algorithm = algorithm,
+                                                                     .common_name = name},
+                                    &key, &certificate, NULL),
+                     0);
         (void)snprintf(path, sizeof(path), "%s.key", name);
         put_text(path, key);
         (void)snprintf(path, sizeof(path), "%s.pem", name);

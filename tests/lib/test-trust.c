@@ -21,10 +21,12 @@ static char dir[] = "/tmp/test-trust-XXXXXX";
 
 static void make_pair(const char *name, enum trust_purpose purpose, enum trust_algorithm algorithm)
 {
+        const struct trust_generate_options o = {
+                .purpose = purpose, .algorithm = algorithm, .common_name = name};
         char *key = NULL, *certificate = NULL, path[64];
         struct error e = {};
 
-        cr_assert_eq(trust_generate(purpose, algorithm, name, &key, &certificate, &e), 0, "%s", e.message);
+        cr_assert_eq(trust_generate(&o, &key, &certificate, &e), 0, "%s", e.message);
         (void)snprintf(path, sizeof(path), "%s.key", name);
         cr_assert_eq(write_file_new(AT_FDCWD, path, key, strlen(key), 0600, NULL), 0);
         (void)snprintf(path, sizeof(path), "%s.pem", name);
@@ -173,8 +175,12 @@ Test(trust, generate_refuses_bad_names)
 
         memset(long_name, 'x', 65);
         long_name[65] = '\0';
-        cr_expect_eq(trust_generate(TRUST_LAYER, TRUST_P256, "", &key, &certificate, NULL), -EINVAL);
-        cr_expect_eq(trust_generate(TRUST_LAYER, TRUST_P256, long_name, &key, &certificate, NULL), -EINVAL);
+        cr_expect_eq(
+                trust_generate(&(struct trust_generate_options){.common_name = ""}, &key, &certificate, NULL),
+                -EINVAL);
+        cr_expect_eq(trust_generate(&(struct trust_generate_options){.common_name = long_name}, &key,
+                                    &certificate, NULL),
+                     -EINVAL);
         cr_expect_null(key);
 }
 

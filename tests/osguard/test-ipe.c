@@ -26,7 +26,11 @@ static struct trust_signer *make_signer(enum trust_purpose purpose)
         struct trust_signer *signer = NULL;
         struct error e = {};
 
-        cr_assert_eq(trust_generate(purpose, TRUST_P256, "test", &key, &certificate, &e), 0, "%s", e.message);
+        cr_assert_eq(trust_generate(&(struct trust_generate_options){.purpose = purpose,
+                                                                     .algorithm = TRUST_P256,
+                                                                     .common_name = "test"},
+                                    &key, &certificate, &e),
+                     0, "%s", e.message);
         (void)snprintf(key_path, sizeof(key_path), "%s/%s.key", directory, name);
         (void)snprintf(certificate_path, sizeof(certificate_path), "%s/%s.pem", directory, name);
         cr_assert_eq(write_file_atomic(AT_FDCWD, key_path, key, strlen(key), 0600, &e), 0);

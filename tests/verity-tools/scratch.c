@@ -105,7 +105,11 @@ struct trust_signer *make_signer(const char *name, enum trust_purpose purpose)
 
         (void)snprintf(key_path, sizeof(key_path), "%s.key", name);
         (void)snprintf(certificate_path, sizeof(certificate_path), "%s.pem", name);
-        cr_assert_eq(trust_generate(purpose, TRUST_P256, name, &key, &certificate, NULL), 0);
+        cr_assert_eq(trust_generate(&(struct trust_generate_options){.purpose = purpose,
+                                                                     .algorithm = TRUST_P256,
+                                                                     .common_name = name},
+                                    &key, &certificate, NULL),
+                     0);
         put_text(key_path, key);
         put_text(certificate_path, certificate);
         cr_assert_eq(trust_signer_open(
