@@ -48,6 +48,24 @@ static bool is_valid(const struct acl_entry *entries, size_t n)
         return (seen & once) == once && ((seen & (ACL_USER | ACL_GROUP)) == 0 || (seen & ACL_MASK) != 0);
 }
 
+/* The group's are those of the mask, if there is one: entries are sorted. */
+static int mode_of(const struct acl_entry *entries, size_t n)
+{
+        int mode = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                int permissions = entries[i].permissions;
+
+                if (entries[i].tag == ACL_USER_OBJ)
+                        mode |= permissions << 6;
+                else if (entries[i].tag == ACL_OTHER)
+                        mode |= permissions;
+                else if (entries[i].tag == ACL_GROUP_OBJ || entries[i].tag == ACL_MASK)
+                        mode = (mode & ~070) | permissions << 3;
+        }
+        return mode;
+}
+
 int acl_format(struct acl_entry *entries, size_t n, uint8_t **ret, size_t *ret_size, struct error *e)
 {
         const struct posix_acl_xattr_header header = {.a_version = htole32(POSIX_ACL_XATTR_VERSION)};
@@ -76,11 +94,13 @@ int acl_format(struct acl_entry *entries, size_t n, uint8_t **ret, size_t *ret_s
         return 0;
 }
 
-int acl_normalise(const void *value, size_t size, uint8_t **ret, size_t *ret_size, struct error *e)
+int acl_normalise(const void *value, size_t size, uint8_t **ret, size_t *ret_size, int *ret_mode,
+                  struct error *e)
 {
         struct posix_acl_xattr_header header = {};
         _cleanup_free_ struct acl_entry *entries = NULL;
         size_t n = size / sizeof(struct posix_acl_xattr_entry);
+        int r;
 
         if (size >= sizeof(header))
                 memcpy(&header, value, sizeof(header));
@@ -97,5 +117,7 @@ int acl_normalise(const void *value, size_t size, uint8_t **ret, size_t *ret_siz
                 memcpy(&x, (const uint8_t *)value + sizeof(header) + i * sizeof(x), sizeof(x));
                 entries[i] = (struct acl_entry){le16toh(x.e_tag), le16toh(x.e_perm), le32toh(x.e_id)};
         }
-        return acl_format(entries, n, ret, ret_size, e);
+        r = acl_format(entries, n, ret, ret_size, e);
+        *ret_mode = mode_of(entries, n);
+        return r;
 }

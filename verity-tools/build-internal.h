@@ -25,10 +25,3 @@ int builder_add_entry(struct builder *b, const char *path, struct file_attribute
 
 /* Where the content of a file begins; `size` bytes of it must follow in the stream. */
 int builder_begin_content(struct builder *b, struct file_inode *inode, uint64_t size, struct error *e);
-
-/* A new file beside `path` under a temporary name, which the caller removes or renames. */
-int temporary_beside(const char *path, char **ret_name, int *ret_fd, struct error *e);
-
-/* build_image() from an open tar, written to out (path of an existing empty file). */
-int build_from_tar(int source_fd, const char *name, const char *out, const struct build_options *o,
-                   struct verity_geometry *ret, struct error *e);

@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "build-internal.h"
 #include "output.h"
-
-int temporary_beside(const char *path, char **ret_name, int *ret_fd, struct error *e)
-{
-        char *name = NULL;
-        uint64_t random;
-        int fd;
-
-        if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-                return error_errno(e, -EIO, "%s: random name", path);
-        if (asprintf(&name, "%s.%016" PRIx64 ".tmp", path, random) < 0)
-                return -ENOMEM;
-        fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0) {
-                int r = error_errno(e, -errno, "%s", name);
-
-                free(name);
-                return r;
-        }
-        *ret_name = name;
-        *ret_fd = fd;
-        return 0;
-}
 
 static int add_source(struct builder *b, const char *source, struct error *e)
 {
@@ -72,26 +47,6 @@ static int build(const char *source, int fd, int hash_fd, const struct build_opt
         if (r >= 0)
                 r = builder_finish(b, hash_fd, 0, ret, e);
         return r;
-}
-
-int build_from_tar(int source_fd, const char *name, const char *out, const struct build_options *o,
-                   struct verity_geometry *ret, struct error *e)
-{
-        _cleanup_close_ int fd = open(out, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        const struct builder_options options = {.fd = fd, .allow_setuid = o->allow_setuid, .threads = o->threads};
-        const struct build_tar tar = {.fd = source_fd, .name = name};
-        _cleanup_(builder_free_ptr) struct builder *b = NULL;
-        uint64_t size = 0;
-        int r;
-
-        if (fd < 0)
-                return error_errno(e, -errno, "%s", out);
-        r = builder_new(&options, &b, e);
-        if (r >= 0)
-                r = builder_add_tar(b, &tar, e);
-        if (r >= 0)
-                r = builder_end_data(b, &size, e);
-        return r < 0 ? r : builder_finish(b, -EBADF, 0, ret, e);
 }
 
 /* The hash file first: an image without its tree is what a reader must not find. */

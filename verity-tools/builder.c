@@ -48,6 +48,8 @@ int builder_add_entry(struct builder *b, const char *path, struct file_attribute
         *ret = NULL;
         if (S_ISCHR(a->mode) && a->rdev == 0)
                 return file_tree_whiteout(&b->tree, path, a, e);
+        if (b->xattrs.acl_mode >= 0)
+                a->mode = (a->mode & ~0777u) | (unsigned)b->xattrs.acl_mode;
         if (b->labels && label)
                 r = add_label(b, path, a->mode, e);
         if (r >= 0)
@@ -198,6 +200,7 @@ int builder_new(const struct builder_options *o, struct builder **ret, struct er
         if (!b)
                 return -ENOMEM;
         b->o = *o;
+        xattr_list_reset(&b->xattrs);
         r = file_tree_init(&b->tree, o->merge);
         if (r >= 0)
                 r = open_labels(b, e);

@@ -290,7 +290,7 @@ static int write_metadata(struct writer *w, const struct file_inode *root)
 
 /* --- the superblock --- */
 
-/* From the metadata, so that it is always the same: version 8 of RFC 9562. */
+/* From the metadata, so that it is always the same and tells the layout: version 8 of RFC 9562. */
 static int make_uuid(struct writer *w, uint8_t ret[static 16])
 {
         uint8_t digest[EVP_MAX_MD_SIZE];
@@ -334,7 +334,8 @@ int erofs_write(struct file_tree *t, uint64_t inodes, struct image_stream *s, st
 
         if (!digest)
                 return -ENOMEM;
-        if (EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1)
+        if (EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1 ||
+            EVP_DigestUpdate(digest, EROFS_PROFILE, strlen(EROFS_PROFILE)) != 1)
                 return error_set(e, -EIO, "SHA-256 of the metadata");
         w.begin = image_stream_position(s);
         end = place_blocks(&w, t->root, place_inodes(t->root));

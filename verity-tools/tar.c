@@ -291,26 +291,33 @@ static int add_entry(struct reader *t, struct archive_entry *entry, struct error
         return r < 0 || size == 0 ? r : add_content(t, (uint64_t)size, e);
 }
 
+/* Says which entry a message is about; libarchive does not always know where it was. */
+static int about_entry(struct reader *t, int r, const char *path, struct error *e)
+{
+        int64_t at = archive_read_header_position(t->archive);
+
+        if (path)
+                (void)error_prefix(e, r, "%.200s", path);
+        if (at >= 0)
+                (void)error_prefix(e, r, "byte %" PRId64, at);
+        return error_prefix(e, r, "%s: entry %" PRIu64, t->name, t->n);
+}
+
 static int add_entries(struct reader *t, struct error *e)
 {
         for (;;) {
                 struct archive_entry *entry;
-                const char *path = NULL;
                 int r;
 
                 r = archive_read_next_header(t->archive, &entry);
                 if (r == ARCHIVE_EOF)
                         return 0;
                 t->n++;
-                if (r == ARCHIVE_OK) {
-                        path = archive_entry_pathname(entry);
-                        r = add_entry(t, entry, e);
-                } else
-                        r = archive_failed(t, -EBADMSG, e);
+                if (r != ARCHIVE_OK)
+                        return about_entry(t, archive_failed(t, -EBADMSG, e), NULL, e);
+                r = add_entry(t, entry, e);
                 if (r < 0)
-                        return error_prefix(e, r, "%s: entry %" PRIu64 " at byte %" PRId64 "%s%.200s",
-                                            t->name, t->n, (int64_t)archive_read_header_position(t->archive),
-                                            path ? " " : "", path ?: "");
+                        return about_entry(t, r, archive_entry_pathname(entry), e);
         }
 }
 

@@ -19,6 +19,7 @@ void xattr_list_reset(struct xattr_list *l)
                 free(l->items[i].name);
         l->n = 0;
         l->capability = false;
+        l->acl_mode = -1;
 }
 
 void xattr_list_done(struct xattr_list *l)
@@ -86,9 +87,13 @@ static int add_acl(struct xattr_list *l, uint8_t prefix, const void *value, size
 {
         _cleanup_free_ uint8_t *acl = NULL;
         size_t acl_size = 0;
-        int r = acl_normalise(value, size, &acl, &acl_size, e);
+        int mode = -1, r = acl_normalise(value, size, &acl, &acl_size, &mode, e);
 
-        return r < 0 ? r : add(l, prefix, "", 0, acl, acl_size, e);
+        if (r < 0)
+                return r;
+        if (prefix == EROFS_XATTR_ACL_ACCESS)
+                l->acl_mode = mode;
+        return add(l, prefix, "", 0, acl, acl_size, e);
 }
 
 int xattr_list_add(struct xattr_list *l, const char *name, const void *value, size_t size, struct error *e)

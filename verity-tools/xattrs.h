@@ -33,6 +33,7 @@ struct xattr_list {
         struct xattr *items;
         size_t n, size;
         bool capability; /* security.capability is among them */
+        int acl_mode;    /* permissions of the inode where there is an access ACL, else -1 */
 };
 void xattr_list_reset(struct xattr_list *l);
 void xattr_list_done(struct xattr_list *l);
@@ -64,5 +65,7 @@ struct acl_entry {
 /* The bytes of system.posix_acl_…, to be freed, from entries in any order. -EBADMSG: not a valid ACL. */
 int acl_format(struct acl_entry *entries, size_t n, uint8_t **ret, size_t *ret_size, struct error *e);
 
-/* Checks such bytes and puts their entries in order. */
-int acl_normalise(const void *value, size_t size, uint8_t **ret, size_t *ret_size, struct error *e);
+/* Checks such bytes and puts their entries in order. *ret_mode: the permissions of an inode that has it as
+ * its access ACL. */
+int acl_normalise(const void *value, size_t size, uint8_t **ret, size_t *ret_size, int *ret_mode,
+                  struct error *e);
