@@ -5,6 +5,7 @@
   manual.py lint PAGES            mandoc finds nothing to warn of
   manual.py options PAGES         each verb has a page, and each option of its --help is there as --help has it, and no other
   manual.py examples PAGES        the examples of the pages run as they stand
+  manual.py readme README         and so does its section on signing
 """
 
 import contextlib
@@ -26,18 +27,22 @@ ORDER = ("keygen", "build", "sign", "verify", "inspect", "rootfs", "format", "im
 # The kernel's device-mapper is not there where tests run: tests/vm opens and closes devices.
 NOT_HERE = ("open", "close")
 
-# What the examples take for granted.
-BEFORE = """
+# What they take for granted: something to sign, and for the pages also the keys of the README.
+TREE = """
 set -eu
-mkdir -p rootfs/etc rootfs/usr/bin trust
+mkdir -p rootfs/etc rootfs/usr/bin
 echo app >rootfs/etc/name
 printf '#!/bin/sh\\necho app\\n' >rootfs/usr/bin/app
 chmod 755 rootfs/usr/bin/app
+"""
+KEYS = """
+mkdir trust
 verity keygen --purpose=layer --key=layer.key --certificate=layer.pem
 verity keygen --purpose=manifest --key=manifest.key --certificate=manifest.pem
 cp layer.pem manifest.pem trust/
 """
 
+README_SECTION = "Sign an image in CI"
 # The registry of the examples; the one that the test starts listens elsewhere.
 REGISTRY = "localhost:5000"
 
@@ -145,7 +150,7 @@ def run_script(lines):
     try:
         make_layout(folder / "app-oci")
         with registry(folder) as place:
-            (folder / "script").write_text(BEFORE + lines.replace(REGISTRY, place))
+            (folder / "script").write_text(TREE + lines.replace(REGISTRY, place))
             return run("bash", "-x", "script", cwd=folder)
     finally:
         shutil.rmtree(folder)
@@ -162,11 +167,19 @@ def examples_of(page):
 def examples(pages):
     if set(ORDER) | set(NOT_HERE) != set(verbs()):
         raise Problem("a verb without a place in ORDER or NOT_HERE")
-    run_script("".join([examples_of(pages / f"verity-{verb}.1") for verb in ORDER] + [examples_of(pages / "verity.1")]))
+    run_script(KEYS + "".join([examples_of(pages / f"verity-{verb}.1") for verb in ORDER] + [examples_of(pages / "verity.1")]))
+
+
+def readme(page):
+    section = page.read_text().split(f"## {README_SECTION}\n")[1].split("\n## ")[0]
+    lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    if not lines:
+        raise Problem(f"{page}: commands expected, found none")
+    run_script("\n".join(lines) + "\n")
 
 
 def main():
-    actions = {"lint": lint, "options": options, "examples": examples}
+    actions = {"lint": lint, "options": options, "examples": examples, "readme": readme}
     try:
         actions[sys.argv[1]](pathlib.Path(sys.argv[2]))
     except Problem as problem:
