@@ -102,6 +102,10 @@ struct build_oci_options {
         bool allow_setuid;
         unsigned threads; /* 0: one a processor */
         const struct trust_signer *layer_signer, *manifest_signer;
+        /* For keys that lie elsewhere, two conversions of the same source. The first writes the digests that
+         * are to be signed, layer-HEX.digest and manifest-HEX.digest, to the directory digest_out and makes
+         * nothing else; the second takes the raw signatures over them, ….sig, from the directory attach. */
+        const char *digest_out, *attach;
         verity_progress_t progress; /* bytes of the tars read. May be NULL */
         void *userdata;
 };

@@ -51,15 +51,11 @@ static int signature_descriptor(const struct layer_job *j, size_t number, sd_jso
 static int sign_layer(struct conversion *c, struct layer_job *j, struct error *e)
 {
         char root_hash[2 * VERITY_DIGEST_MAX + 1];
-        _cleanup_free_ uint8_t *der = NULL;
-        size_t size = 0;
-        int r;
 
         if (j->signature.digest[0] != '\0')
                 return 0;
         verity_geometry_root_hash(&j->geometry, root_hash);
-        r = trust_sign(c->o->layer_signer, TRUST_LAYER, root_hash, strlen(root_hash), false, &der, &size, e);
-        return r < 0 ? r : layout_put(c->out, der, size, &j->signature, e);
+        return conversion_sign(c, TRUST_LAYER, root_hash, root_hash, &j->signature, e);
 }
 
 /* Arrays over the layers of an image, bottom first. */
@@ -268,14 +264,10 @@ static int add_manifest_signature(struct conversion *c, const char *text, const 
                                   struct error *e)
 {
         _cleanup_json_ sd_json_variant *signature = NULL, *blobs = NULL;
-        _cleanup_free_ uint8_t *der = NULL;
         struct oci_blob blob = {};
-        size_t size = 0;
         int r;
 
-        r = trust_sign(c->o->manifest_signer, TRUST_MANIFEST, text, strlen(text), false, &der, &size, e);
-        if (r >= 0)
-                r = layout_put(c->out, der, size, &blob, e);
+        r = conversion_sign(c, TRUST_MANIFEST, image->digest + strlen("sha256:"), text, &blob, e);
         if (r < 0)
                 return r;
         r = oci_descriptor_build(OCI_PKCS7_TYPE, &blob, &signature);

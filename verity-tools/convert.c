@@ -79,9 +79,9 @@ int build_oci(const char *source, const char *output, const struct build_oci_opt
                 if (r < 0)
                         (void)error_prefix(e, r, "%s", source);
         }
-        if (r >= 0 && o->push)
+        if (r >= 0 && o->push && !o->digest_out)
                 r = layout_push(layout_path(c.out), o->push, &o->registry, e);
-        if (r >= 0 && output)
+        if (r >= 0 && output && !o->digest_out)
                 r = layout_publish(c.out, e);
         if (r >= 0)
                 *ret = result;

@@ -41,6 +41,11 @@ int conversion_build_layers(struct conversion *c, struct error *e);
 int conversion_add_image(struct conversion *c, const struct oci_image *image, sd_json_variant **ret,
                          struct error *e);
 
+/* A signature over the text, which is a root hash or a manifest; `name` is the one or the digest of the other
+ * in hex digits. With digest_out there is none, and *ret stays as it is. */
+int conversion_sign(struct conversion *c, enum trust_purpose purpose, const char *name, const char *text,
+                    struct oci_blob *ret, struct error *e);
+
 /* The tars of an image, bottom first; to be freed. */
 int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
                       struct error *e);

@@ -10,19 +10,24 @@
 
 static int open_signers(struct trust_signer **ret_layer, struct trust_signer **ret_manifest, struct error *e)
 {
+        bool elsewhere = options.digest_out || options.attach;
         int r;
 
-        if (!options.key || !options.certificate || !options.manifest_key || !options.manifest_certificate)
+        if (!options.certificate || !options.manifest_certificate)
                 return error_set(e, -EINVAL,
-                                 "--key=, --certificate=, --manifest-key= and --manifest-certificate= "
-                                 "expected, see --help");
+                                 "--certificate= and --manifest-certificate= expected, see --help");
+        if (elsewhere ? options.key || options.manifest_key || (options.digest_out && options.attach)
+                      : !options.key || !options.manifest_key)
+                return error_set(
+                        e, -EINVAL,
+                        "--key= and --manifest-key= expected, or one of --digest-out= and --attach=");
         r = open_signer(options.key, options.certificate, ret_layer, e);
         return r < 0 ? r : open_signer(options.manifest_key, options.manifest_certificate, ret_manifest, e);
 }
 
 static int print_result(const struct build_oci_result *result)
 {
-        const char *place = options.output ?: options.push;
+        const char *place = options.digest_out ?: options.output ?: options.push;
         _cleanup_json_ sd_json_variant *v = NULL;
         int r;
 
@@ -85,11 +90,13 @@ static int image(const char *operand, struct error *e)
                 .squash = options.squash,
                 .platform = options.platform,
                 .push = options.push,
+                .digest_out = options.digest_out,
+                .attach = options.attach,
         };
         char scratch[PATH_MAX];
         int r;
 
-        if (!options.output && !options.push)
+        if (!options.output && !options.push && !options.digest_out)
                 return error_set(e, -EINVAL, "--output=LAYOUT or --push=docker://… expected, found none");
         r = open_signers(&layer, &manifest, e);
         if (r >= 0)

@@ -221,6 +221,54 @@ Test(oci, number_of_threads_changes_nothing)
         }
 }
 
+/* --- keys that lie elsewhere --- */
+
+Test(oci, digests_are_signed_elsewhere)
+{
+        struct build_oci_options o = options();
+        struct error e = {};
+
+        o.digest_out = "digests";
+        cr_assert_eq(convert_with(&o, "source", &e), 0, "%s", e.message);
+        shell("test $(ls digests | wc -l) = 3 && test ! -e store && for f in digests/*; do k=${f#*/}; "
+              "openssl pkeyutl -sign -inkey ${k%%%%-*}.key -in $f -out ${f%%digest}sig; done");
+        o.digest_out = NULL;
+        o.attach = "digests";
+        cr_assert_eq(convert_with(&o, "source", &e), 0, "%s", e.message);
+        store_image_free(find("sample:1"));
+
+        shell("mv store before && for f in digests/layer*.sig; do cp digests/manifest*.sig $f; done");
+        cr_expect_eq(convert_with(&o, "source", &e), -EKEYREJECTED, "%s", e.message);
+        shell("rm digests/manifest*.sig digests/layer*.sig");
+        cr_expect_eq(convert_with(&o, "source", &e), -ENOENT, "%s", e.message);
+        expect_nothing_left();
+}
+
+/* --- ends at any moment --- */
+
+#define CONVERT                                                                                              \
+        BIN_DIR "/verity image source -o store --key=layer.key --certificate=layer.pem "                     \
+                "--manifest-key=manifest.key --manifest-certificate=manifest.pem >/dev/null"
+
+Test(oci, a_killed_conversion_leaves_a_whole_store)
+{
+        put_whiteouts();
+        shell(CONVERT);
+        for (int ms = 2; ms <= 60; ms += 6)
+                shell("timeout -s KILL 0.%03d " CONVERT " || test $? = 137; "
+                      "%s/verity verify store --trust=trust >/dev/null",
+                      ms, BIN_DIR);
+}
+
+Test(oci, a_write_that_fails_leaves_the_store_that_was_there)
+{
+        put_whiteouts();
+        shell(CONVERT
+              " && find store -type f | sort | xargs sha256sum >before && "
+              "! (trap '' XFSZ; ulimit -f 8; " CONVERT ") 2>message && grep -q 'File too large' message && "
+              "find store -type f | sort | xargs sha256sum | cmp - before && ! ls -d *.tmp 2>/dev/null");
+}
+
 /* --- platforms --- */
 
 /* "many": an index whose entry for amd64 is sample:1, and whose others name what is not there. */
