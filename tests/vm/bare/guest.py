@@ -97,6 +97,8 @@ def run(suite):
     build.make_policies(suite.work / "policy", root_hash)
     kinds = build.clean_directory(suite.work / "ipe")
     certificates = ipescript.make_keys(kinds)
+    named = ipescript.named_policy(kinds, root_hash)
+    (suite.work / "policy/holdfast_named.p7b").write_bytes(ipescript.sign(named.read_bytes()))
     initrd = make_initramfs(suite.work, images, suite.work / "policy", ipescript.make(kinds))
     disk = make_plain_disk(suite.work)
     firmware = Firmware(db=[build.KEYS / f"{p}.pem" for p in PURPOSES] + certificates, secure_boot=False)
@@ -104,3 +106,4 @@ def run(suite):
                  disks=[Disk(disk)], net=False, ports={PORT: "file"}) as machine:
         machine.start()
         suite.collect(machine, machine.port_logs[PORT], TIMEOUT)
+        ipescript.check_names(suite, machine.port_logs[PORT].text, named, root_hash)

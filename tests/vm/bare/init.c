@@ -23,6 +23,7 @@
 #define BOOT_POLICY "holdfast_boot"
 #define HOST_POLICY "holdfast_host"
 #define ROOTHASH_POLICY "holdfast_roothash"
+#define NAMED_POLICY "holdfast_named"
 #define LD_SO "/signed/ld.so"
 #define MODULE "/module/dummy.ko"
 
@@ -601,6 +602,20 @@ static void check_roothash_rule(void)
         tap_rows(&tap, "roothash policy", rows, ELEMENTSOF(rows));
 }
 
+/* Denials by a rule and by an operation's default, for their records' sake. */
+static void check_named_rules(void)
+{
+        static const struct tap_row rows[] = {
+                {"a program whose root hash a rule denies", verity_unsigned, "IPE", EACCES},
+                {"stock module by its operation's default", module_stock, "IPE", EACCES},
+                {"program of a signed layer runs", exec_signed, NULL, 0},
+        };
+
+        must_work(try_ipe_load_policy("/policy/" NAMED_POLICY ".p7b", NAMED_POLICY), NAMED_POLICY);
+        must_work(try_ipe_activate(NAMED_POLICY), NAMED_POLICY);
+        tap_rows(&tap, "named rules", rows, ELEMENTSOF(rows));
+}
+
 /* What the image sets at the end of osguard's work, in the same kernel: the attempts above, closed by
  * sysctls. */
 static void check_sysctls(void)
@@ -658,6 +673,7 @@ static void check_everything(void)
         tap_rows(&tap, "IPE alone", open_rows, ELEMENTSOF(open_rows));
         tap_rows(&tap, "IPE", policy_rows, ELEMENTSOF(policy_rows));
         check_roothash_rule();
+        check_named_rules();
         check_sysctls();
 }
 

@@ -139,6 +139,21 @@ def upgrades(work):
     return script + entry("write", b"policies/other/delete", "EPERM", b"1", "deletion of the active policy")
 
 
+def named_policy(work, root_hash):
+    """A policy whose denials the kernel's records must name as ipe-policy does."""
+    text = work / "named.ipe"
+    text.write_text("policy_name=holdfast_named policy_version=1.0.0\nDEFAULT action=DENY\nDEFAULT op=KMODULE action=DENY\n"
+                    f"op=EXECUTE dmverity_signature=FALSE dmverity_roothash=sha256:{root_hash} action=DENY\n"
+                    "op=EXECUTE dmverity_signature=TRUE action=ALLOW\n")
+    return text
+
+
+def check_names(suite, records, policy, root_hash):
+    for name, *options in (("op=EXECUTE", f"--dmverity-roothash=sha256:{root_hash}"), ("DEFAULT op=KMODULE", "--op=KMODULE")):
+        rule = json.loads(ipe_policy("eval", policy, "--json=short", *options, accept=(0, 1)))[0]["rule"]
+        suite.check(f"IPE: ipe-policy and the kernel's record name the rule {name}", name in rule and f"rule={rule}" in records, rule)
+
+
 def make(work):
     """The script, as the file that the guest plays."""
     (work / "script").write_bytes(corpus() + bad_signatures() + sizes() + key_kinds(work) + upgrades(work))
