@@ -9,9 +9,9 @@
 #include "runtime/group/machine.h"
 #include "runtime/group/manager.h"
 #include "runtime/layer/layer.h"
+#include "selinux/mcs.h"
 
 /* SELinux: c0 to c1023. */
-#define CATEGORIES 1024u
 
 /* How long a group waits for the uplink to have an address, and how often it looks. */
 #define UPLINK_WAIT_MS 15000u
@@ -88,6 +88,7 @@ struct manager {
         sd_event *event;
         struct manager_options options;
         bool selinux;
+        struct mcs *mcs; /* made when the first group needs it */
         struct trust_store *trust;
         struct store *store; /* NULL: no store disk, or it could not be opened */
         int store_status;    /* 0, or the negative errno that opening it failed with; store_error says why */
@@ -172,8 +173,9 @@ void group_state_directory(const struct group *g, char ret[static PATH_MAX]);
 int group_remove_state(struct group *g, struct error *e);
 int group_to_json(const struct group *g, sd_json_variant **ret);
 
-/* mcs.c: the first pair of SELinux categories that no group has. -ENOSPC */
-int categories_choose(const struct manager *m, unsigned ret[static 2]);
+/* mcs.c: a pair of SELinux categories that no group, process or mount has, and its end. -ENOSPC */
+int categories_choose(struct manager *m, unsigned ret[static 2], struct error *e);
+void categories_release(struct manager *m, const unsigned pair[static 2]);
 
 /* strays.c: ends what runs and belongs to no group of the manager. */
 void manager_remove_strays(struct manager *m);

@@ -114,6 +114,7 @@ static void remove_group(struct manager *m, const struct group *g)
 {
         size_t kept = 0;
 
+        categories_release(m, g->categories);
         for (size_t i = 0; i < m->n_groups; i++)
                 if (m->groups[i] == g)
                         m->groups[i] = m->groups[--m->n_groups];
@@ -294,9 +295,9 @@ static int begin(struct manager *m, struct group *g, struct error *e)
         uint32_t number;
         int r;
 
-        r = categories_choose(m, g->categories);
+        r = categories_choose(m, g->categories, e);
         if (r < 0)
-                return error_errno(e, r, "SELinux categories");
+                return r;
         if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
                 return error_errno(e, -EIO, "random name");
         (void)snprintf(g->interface, sizeof(g->interface), "hf-%08x", number);
@@ -591,6 +592,7 @@ struct manager *manager_free(struct manager *m)
         free(m->queue);
         (void)sd_event_source_disable_unref(m->queue_source);
         (void)layers_free(m->layers);
+        (void)mcs_free(m->mcs);
         (void)store_free(m->store);
         (void)trust_store_free(m->trust);
         (void)sd_event_unref(m->event);

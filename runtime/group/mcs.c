@@ -1,24 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 
 #include "runtime/group/internal.h"
 
-static bool is_taken(const struct manager *m, unsigned a, unsigned b)
+/* Every process with categories is below our control group, every mount with them in our mount namespace. */
+static int look(struct mcs *mcs, void *userdata, struct error *e)
 {
-        for (size_t i = 0; i < m->n_groups; i++)
-                if (m->groups[i]->categories[0] == a && m->groups[i]->categories[1] == b)
-                        return true;
-        return false;
+        const struct manager *m = userdata;
+        char path[PATH_MAX];
+        int r;
+
+        if (!m->selinux)
+                return 0;
+        (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s", m->cgroup);
+        r = mcs_mark_processes(mcs, path, "/proc", e);
+        return r < 0 ? r : mcs_mark_mounts(mcs, "/proc/self/mountinfo", e);
 }
 
-int categories_choose(const struct manager *m, unsigned ret[static 2])
+static int start(struct manager *m, struct error *e)
 {
-        for (unsigned a = 0; a < CATEGORIES; a++)
-                for (unsigned b = a + 1; b < CATEGORIES; b++)
-                        if (!is_taken(m, a, b)) {
-                                ret[0] = a;
-                                ret[1] = b;
-                                return 0;
-                        }
-        return -ENOSPC;
+        struct error why;
+        int r;
+
+        r = mcs_new(MCS_CATEGORIES, look, m, &m->mcs, e);
+        for (size_t i = 0; r >= 0 && i < m->n_groups; i++) {
+                const unsigned *pair = m->groups[i]->categories;
+
+                if ((pair[0] || pair[1]) && mcs_hold(m->mcs, pair, &why) < 0)
+                        manager_say(m, "group \"%s\": %s", m->groups[i]->definition->name, why.message);
+        }
+        return r;
+}
+
+int categories_choose(struct manager *m, unsigned ret[static 2], struct error *e)
+{
+        int r = m->mcs ? 0 : start(m, e);
+
+        return r < 0 ? r : mcs_take(m->mcs, ret, e);
+}
+
+void categories_release(struct manager *m, const unsigned pair[static 2])
+{
+        if (m->mcs)
+                mcs_release(m->mcs, pair);
 }

@@ -240,10 +240,10 @@ static int load_categories(const struct loader *l, sd_json_variant *list, struct
                 sd_json_variant *v = sd_json_variant_by_index(list, i);
 
                 if (sd_json_variant_elements(list) != ELEMENTSOF(g->categories) ||
-                    !sd_json_variant_is_unsigned(v) || sd_json_variant_unsigned(v) >= CATEGORIES)
+                    !sd_json_variant_is_unsigned(v) || sd_json_variant_unsigned(v) >= MCS_CATEGORIES)
                         return error_set(l->e, -EINVAL,
                                          "%s: field \"categories\": two numbers below %u expected", l->name,
-                                         CATEGORIES);
+                                         MCS_CATEGORIES);
                 g->categories[i] = (unsigned)sd_json_variant_unsigned(v);
         }
         return 0;

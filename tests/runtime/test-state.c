@@ -215,12 +215,18 @@ Test(state, categories_are_unique)
         manager.groups = groups;
         for (manager.n_groups = 0; manager.n_groups < 3; manager.n_groups++) {
                 groups[manager.n_groups] = make_group();
-                cr_assert_eq(categories_choose(&manager, pair), 0);
+                cr_assert_eq(categories_choose(&manager, pair, NULL), 0);
                 cr_assert_lt(pair[0], pair[1]);
                 for (size_t i = 0; i < manager.n_groups; i++)
                         cr_assert(groups[i]->categories[0] != pair[0] || groups[i]->categories[1] != pair[1]);
                 memcpy(groups[manager.n_groups]->categories, pair, sizeof(pair));
         }
+        /* What the records hold is not given again after a restart. */
+        manager.mcs = mcs_free(manager.mcs);
+        cr_assert_eq(categories_choose(&manager, pair, NULL), 0);
+        for (size_t i = 0; i < 3; i++)
+                cr_assert(groups[i]->categories[0] != pair[0] || groups[i]->categories[1] != pair[1]);
+        manager.mcs = mcs_free(manager.mcs);
         for (size_t i = 0; i < 3; i++)
                 (void)group_free(groups[i]);
 }
