@@ -2,7 +2,6 @@
 /* Which images may be signed. Loaders in the machine are stricter still: erofs_check(). */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "erofs-read.h"
@@ -43,7 +42,7 @@ static int check_super(const struct erofs_image *image, uint64_t covered, struct
 static int check_privilege(struct erofs_image *image, const struct erofs_entry *entry, struct error *e)
 {
         struct erofs_xattrs x = {};
-        bool capable = false;
+        bool capable;
         int r;
 
         if (S_ISREG(entry->inode.mode) && (entry->inode.mode & (S_ISUID | S_ISGID)))
@@ -54,9 +53,7 @@ static int check_privilege(struct erofs_image *image, const struct erofs_entry *
         r = erofs_inode_xattrs(image, &entry->inode, &x, e);
         if (r < 0)
                 return error_prefix(e, r, "/%s", entry->path);
-        for (size_t i = 0; i < x.n; i++)
-                if (strcmp(x.items[i].name, "security.capability") == 0)
-                        capable = true;
+        capable = erofs_xattrs_have(&x, "security.capability");
         erofs_xattrs_done(&x);
         if (capable)
                 return error_set(e, -EBADMSG,

@@ -84,6 +84,8 @@ int erofs_inode_xattrs(struct erofs_image *image, const struct erofs_inode *inod
                        struct error *e);
 void erofs_xattrs_done(struct erofs_xattrs *x);
 
+bool erofs_xattrs_have(const struct erofs_xattrs *x, const char *name);
+
 /* --- the tree --- */
 
 struct erofs_entry {
@@ -103,7 +105,11 @@ DEFINE_CLEANUP(struct erofs_walk *, erofs_walk_free)
 /* 1 and the next entry, which is good until the next call; 0 at the end. */
 int erofs_walk_next(struct erofs_walk *w, const struct erofs_entry **ret, struct error *e);
 
-/* --- what may be signed --- */
+/* --- judgement --- */
+
+/* Walks the whole image: profile (only of images that verity build made), UUID, sizes, features, inodes by
+ * type, and the paths of files with setuid, setgid or capabilities. */
+int erofs_describe(struct erofs_image *image, sd_json_variant **ret, struct error *e);
 
 /* Whether IPE and dm-verity can vouch for the EROFS at `offset` bytes of fd: one device, no shared inodes, no
  * features that Linux 6.12 lacks, blocks of 4096, a tree that holds together, and no file with setuid, setgid

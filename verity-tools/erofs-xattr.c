@@ -260,6 +260,14 @@ int erofs_inode_xattrs(struct erofs_image *image, const struct erofs_inode *inod
         return 0;
 }
 
+bool erofs_xattrs_have(const struct erofs_xattrs *x, const char *name)
+{
+        for (size_t i = 0; i < x->n; i++)
+                if (strcmp(x->items[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
 void erofs_xattrs_done(struct erofs_xattrs *x)
 {
         for (size_t i = 0; i < x->n; i++)
