@@ -43,15 +43,16 @@ static bool same_sources(const struct layer_job *j, const struct oci_descriptor 
 }
 
 struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,
-                                      size_t n)
+                                      size_t n, bool bottom)
 {
         for (size_t i = 0; i < c->n_jobs; i++)
-                if (same_sources(&c->jobs[i], sources, n))
+                if (c->jobs[i].bottom == bottom && same_sources(&c->jobs[i], sources, n))
                         return &c->jobs[i];
         return NULL;
 }
 
-static int add_job(struct conversion *c, const struct oci_descriptor *sources, size_t n, struct error *e)
+static int add_job(struct conversion *c, const struct oci_descriptor *sources, size_t n, bool bottom,
+                   struct error *e)
 {
         struct layer_job *bigger, *j;
 
@@ -62,7 +63,7 @@ static int add_job(struct conversion *c, const struct oci_descriptor *sources, s
                 return -ENOMEM;
         c->jobs = bigger;
         j = &c->jobs[c->n_jobs];
-        *j = (struct layer_job){.n_sources = n, .sources = calloc(n, sizeof(*sources))};
+        *j = (struct layer_job){.n_sources = n, .bottom = bottom, .sources = calloc(n, sizeof(*sources))};
         if (!j->sources)
                 return -ENOMEM;
         memcpy(j->sources, sources, n * sizeof(*sources));
@@ -119,8 +120,8 @@ int conversion_plan(struct conversion *c, const struct oci_image *image, struct 
                 return r;
         each = c->o->squash ? n : 1;
         for (size_t i = 0; i < n && r >= 0; i += each)
-                if (!conversion_find_job(c, sources + i, each))
-                        r = add_job(c, sources + i, each, e);
+                if (!conversion_find_job(c, sources + i, each, i == 0))
+                        r = add_job(c, sources + i, each, i == 0, e);
         return r;
 }
 
@@ -209,7 +210,7 @@ static int build_job(struct work *w, size_t number, struct error *e)
         _cleanup_close_ int fd = -EBADF;
         struct builder_options o = {
                 .allow_setuid = w->c->o->allow_setuid,
-                .merge = j->n_sources > 1 || w->c->o->squash,
+                .merge = j->bottom,
                 .threads = w->threads_each,
         };
         uint64_t size = 0;

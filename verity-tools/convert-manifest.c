@@ -108,7 +108,7 @@ static int describe_layers(struct conversion *c, const struct oci_image *image, 
                 return r;
         each = c->o->squash ? n : 1;
         for (size_t i = 0; i < n && r >= 0; i += each) {
-                struct layer_job *j = conversion_find_job(c, sources + i, each);
+                struct layer_job *j = conversion_find_job(c, sources + i, each, i == 0);
 
                 r = sign_layer(c, j, e);
                 if (r >= 0)

@@ -11,6 +11,7 @@
 struct layer_job {
         struct oci_descriptor *sources; /* bottom first; what they borrow belongs to the images */
         size_t n_sources;
+        bool bottom;          /* nothing lies below, so it has nothing to take away */
         uint64_t source_size; /* bytes of all of them */
         /* What came of it. */
         struct oci_blob blob;
@@ -52,4 +53,4 @@ int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret
 
 /* The job that makes a layer of these tars. */
 struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,
-                                      size_t n);
+                                      size_t n, bool bottom);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fault-registry.py LAYOUT PORT-FILE LOG: a registry that serves LAYOUT and misbehaves as the repository's name says.
+"""fault-registry.py LAYOUT PORT-FILE LOG [CERTIFICATE KEY]: a registry that serves LAYOUT and misbehaves as the repository's name says.
 
 It listens on a free port of 127.0.0.1, writes that to PORT-FILE, and each request to LOG: method, path, Authorization.
 """
@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -119,6 +120,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(307, Location=self.path)
         elif mode == "elsewhere":
             return self.answer(307, Location="http://localhost:%d/elsewhere/%s" % (self.server.server_address[1], name))
+        elif mode == "downgrade":
+            return self.answer(307, Location="http://127.0.0.1:%d%s" % (self.server.server_address[1], self.path))
         elif mode == "faraway":
             return self.answer(307, Location="http://192.0.2.1/" + name)
         elif mode == "file":
@@ -181,6 +184,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
+if len(sys.argv) > 4:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[4], sys.argv[5])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 with open(PORT_FILE + ".new", "w") as f:
     f.write("%d" % server.server_address[1])
 os.rename(PORT_FILE + ".new", PORT_FILE)

@@ -108,10 +108,10 @@ static void start_registry(const char *tls, const char *auth)
         cr_assert(listens(made.port), "docker-registry does not listen");
 }
 
-static void start_faulty(void)
+static void start_faulty(const char *certificate)
 {
-        char *argv[] = {(char *)"python3", (char *)FAULT_REGISTRY, (char *)"source",
-                        (char *)"port",    (char *)"log",          NULL};
+        char *argv[] = {(char *)"python3", (char *)FAULT_REGISTRY, (char *)"source",  (char *)"port",
+                        (char *)"log",     (char *)certificate,    (char *)"tls.key", NULL};
         char *port;
 
         cr_assert_eq(process_spawn(argv, NULL, &made.registry, &made.pidfd, NULL), 0);
@@ -293,7 +293,7 @@ ParameterizedTest(struct fault *f, registry, faults)
         struct error e = {};
         char name[64];
 
-        start_faulty();
+        start_faulty(NULL);
         (void)snprintf(name, sizeof(name), "%s:1", f->repository);
         cr_expect_eq(convert(url(name), "store", NULL, &o, &e), f->error, "%s: %s", f->repository, e.message);
         cr_expect_not_null(strstr(e.message, f->message), "%s: %s", f->repository, e.message);
@@ -315,7 +315,7 @@ Test(registry, credentials_do_not_follow_redirects)
         struct registry_options o = {.authfile = "auth.json"};
         struct error e = {};
 
-        start_faulty();
+        start_faulty(NULL);
         put_credentials();
         cr_assert_eq(convert(url("elsewhere:1"), "store", NULL, &o, &e), 0, "%s", e.message);
         shell("grep -q '^GET /v2/elsewhere/.* Basic ' log && grep -q '^GET /elsewhere/.* -$' log && "
@@ -327,7 +327,7 @@ Test(registry, tokens_are_fetched_with_the_credentials_and_used)
         struct registry_options o = {.authfile = "auth.json"};
         struct error e = {};
 
-        start_faulty();
+        start_faulty(NULL);
         put_credentials();
         cr_assert_eq(convert(url("token:1"), "store", NULL, &o, &e), 0, "%s", e.message);
         shell("grep -q '^GET /token/token?service=the.*&scope=repository.*pull Basic ' log && "
@@ -336,11 +336,25 @@ Test(registry, tokens_are_fetched_with_the_credentials_and_used)
         cr_expect_eq(convert(url("token:1"), "store", NULL, &o, &e), -EACCES, "%s", e.message);
 }
 
+Test(registry, redirects_do_not_leave_tls)
+{
+        struct registry_options o = {.tls_ca = "ca.pem"};
+        struct error e = {};
+
+        make_tls();
+        start_faulty("tls.pem");
+        cr_assert_eq(convert(url("plain:1"), "store", NULL, &o, &e), 0, "%s", e.message);
+        shell("rm -r store");
+        cr_expect_eq(convert(url("downgrade:1"), "store", NULL, &o, &e), -EPROTO, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "HTTPS expected, found http"), "%s", e.message);
+        expect_nothing_left();
+}
+
 Test(registry, registries_with_the_referrers_api_get_no_tag)
 {
         struct error e = {};
 
-        start_faulty();
+        start_faulty(NULL);
         cr_assert_eq(convert("source:sample:1", NULL, url("api:2"), NULL, &e), 0, "%s", e.message);
         shell("grep -q '^PUT /v2/api/manifests/2 ' log && ! grep -q 'manifests/sha256-' log");
         cr_assert_eq(convert("source:sample:1", NULL, url("awayupload:2"), NULL, &e), -EPROTO, "%s",
