@@ -232,12 +232,12 @@ static int fill(struct decompressor *d, struct error *e)
 
 int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e)
 {
-        _cleanup_(decompressor_free_ptr) struct decompressor *d = malloc(sizeof(*d));
+        _cleanup_(decompressor_free_ptr) struct decompressor *d = calloc(1, sizeof(*d));
         int r;
 
         if (!d)
                 return -ENOMEM;
-        *d = (struct decompressor){.file = *file};
+        d->file = *file;
         r = fill(d, e);
         if (r < 0)
                 return r;
