@@ -51,6 +51,7 @@ static const struct arg_option arguments[] = {
          PROPERTIES_OF, "it has a signed fs-verity digest"},
         {"fsverity-digest", 0, ARG_STRING, &options.fsverity_digest, "ALGORITHM:HEX", PROPERTIES_OF,
          "its fs-verity digest"},
+        {"path", 0, ARG_STRING, &options.path, "FILE", PROPERTIES_OF, "a file of this machine"},
         {"kernel", 0, ARG_STRING, &options.kernel, "6.12|7.3", "explain", "which kernel (default: 6.12)"},
         {"image", 0, ARG_LIST, &options.images, "MANIFEST|LAYOUT[:NAME]",
          "eval explain diff generate from-audit", "layers of an OCI image; may be repeated"},

@@ -12,7 +12,7 @@ struct ipe_options {
         enum json_mode json;
         const char *output, *key, *certificate, *trust;
         const char *format, *severity, *previous, *part, *by, *policy_name, *policy_version;
-        const char *operation, *kernel;
+        const char *operation, *path, *kernel;
         const char *flags[3], *dmverity_roothash, *fsverity_digest; /* flags: boot_verified, the signatures */
         struct arg_list providers, images, maps;
         bool boot, allow_list, check;

@@ -80,9 +80,15 @@ int subjects_from_options(struct subjects *ret, struct error *e)
                 return subjects_from_images(ret, e);
         s = add(ret);
         if (s)
-                s->name = strdup("a file with these properties");
+                s->name = strdup(options.path ?: "a file with these properties");
         if (!s || !s->name)
                 return error_errno(e, -ENOMEM, "subject");
+        if (options.path) {
+                r = ipe_observe_file(options.path, &ret->observation, e);
+                if (r < 0)
+                        return r;
+                s->subject = ret->observation.subject;
+        }
         if ((r = flag_option(IPE_BOOT_VERIFIED, &s->subject.boot_verified, e)) < 0 ||
             (r = flag_option(IPE_DMVERITY_SIGNATURE, &s->subject.dmverity_signature, e)) < 0 ||
             (r = flag_option(IPE_FSVERITY_SIGNATURE, &s->subject.fsverity_signature, e)) < 0 ||

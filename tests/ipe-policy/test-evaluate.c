@@ -2,9 +2,11 @@
 /* First matching rule, else the operation's default, else the global one; named as the kernel's record does.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "ipe-policy/ipe-policy.h"
+#include "ipe-policy/observe.h"
 
 #define HEADER "policy_name=a policy_version=1.2.3\n"
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -102,4 +104,27 @@ Test(evaluate, what_allows_the_initramfs)
 
         cr_expect(ipe_policy_allows_boot_verified(allow));
         cr_expect_not(ipe_policy_allows_boot_verified(deny));
+}
+
+#define TABLE "1 7:0 7:0 4096 4096 100 101 sha256 "
+
+Test(observe, a_table_says_root_hash_and_signature)
+{
+        struct ipe_observation o = {};
+
+        cr_assert_eq(ipe_observe_table(TABLE HASH " 00 2 root_hash_sig_key_desc x:y", &o, NULL), 0);
+        cr_expect_str_eq(o.subject.dmverity_roothash.algorithm, "sha256");
+        cr_expect_str_eq(o.subject.dmverity_roothash.hex, HASH);
+        cr_expect(o.subject.dmverity_signature);
+        cr_assert_eq(ipe_observe_table(TABLE HASH " - 1 ignore_corruption", &o, NULL), 0);
+        cr_expect_not(o.subject.dmverity_signature);
+}
+
+Test(observe, a_table_of_another_kind_is_refused)
+{
+        static const char *const tables[] = {"", "7:0 0", TABLE, TABLE "xyz -", TABLE "abc -"};
+        struct ipe_observation o = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(tables); i++)
+                cr_expect_eq(ipe_observe_table(tables[i], &o, NULL), -EBADMSG, "%s", tables[i]);
 }

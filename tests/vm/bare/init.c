@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "ipe-policy/observe.h"
 #include "tests/vm/bare/ipescript.h"
 #include "tests/vm/guest/attempts.h"
 #include "tests/vm/guest/tap.h"
@@ -616,6 +617,37 @@ static void check_named_rules(void)
         tap_rows(&tap, "named rules", rows, ELEMENTSOF(rows));
 }
 
+/* What `ipe-policy eval --path` finds out about files, whose properties are known here. */
+static void check_observation(const char *path, bool boot_verified, bool is_signed, const char *root_hash)
+{
+        struct ipe_observation o;
+        struct error e = {};
+        char name[128];
+        int r = ipe_observe_file(path, &o, &e);
+
+        (void)snprintf(name, sizeof(name), "ipe-policy sees the properties of %s", path);
+        tap_check(&tap,
+                  r == 0 && o.subject.boot_verified == boot_verified &&
+                          o.subject.dmverity_signature == is_signed && strcmp(o.root_hash, root_hash) == 0,
+                  name, r < 0 ? e.message : o.root_hash);
+}
+
+static void check_observations(void)
+{
+        char dm[32];
+
+        must(copy_file("/signed/helper", "/tmp/observed", 0755), "copy helper");
+        must_work(verity_open("unsigned", tools_device, &tools, NULL, dm), "open tools without signature");
+        must_mount(dm, "/mnt", "erofs", MS_RDONLY, NULL);
+        check_observation("/helper", true, false, "");
+        check_observation("/signed/helper", false, true, tools.root_hash);
+        check_observation("/mnt/helper", false, false, tools.root_hash);
+        check_observation("/plain/helper", false, false, "");
+        check_observation("/tmp/observed", false, false, "");
+        if (umount("/mnt") < 0 || dm_remove("unsigned") < 0)
+                bail_out("close tools without signature", errno);
+}
+
 /* What the image sets at the end of osguard's work, in the same kernel: the attempts above, closed by
  * sysctls. */
 static void check_sysctls(void)
@@ -663,6 +695,7 @@ static void check_everything(void)
         tap_rows(&tap, "no policy", twin_rows, ELEMENTSOF(twin_rows));
         tap_rows(&tap, "IMA", ima_rows, ELEMENTSOF(ima_rows));
 
+        check_observations();
         check_ipe_script(&tap, "/ipe-script");
         must_work(try_ipe_load_policy("/policy/" BOOT_POLICY ".p7b", BOOT_POLICY), BOOT_POLICY);
         must_work(try_ipe_activate(BOOT_POLICY), BOOT_POLICY);
