@@ -160,12 +160,12 @@ void trust_objects_done(struct trust_objects *o)
         *o = (struct trust_objects){};
 }
 
-/* A name with a scheme in front that is no file's. */
+/* A name with a scheme in front that is no file's; it may be longer than any file's. */
 static bool is_uri(const char *name)
 {
         size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
 
-        return isalpha((unsigned char)name[0]) && name[n] == ':' && file_exists(AT_FDCWD, name) == 0;
+        return isalpha((unsigned char)name[0]) && name[n] == ':' && access(name, F_OK) < 0;
 }
 
 /* What to say when nothing came of a name. */

@@ -38,7 +38,7 @@ static int check_certificate(const struct trust_store *s, const char *path, X509
         enum trust_purpose found = trust_certificate_purpose(x);
         EVP_PKEY *key = X509_get0_pubkey(x);
 
-        if (found != purpose && !(s->pki && X509_check_ca(x) == 1))
+        if (found != purpose && !(s->pki && X509_check_ca(x) == 1 && trust_may_issue(x, purpose)))
                 return error_set(e, -EKEYREJECTED, "%s: certificate for the purpose %s expected, found %s",
                                  path, trust_purpose_to_string(purpose),
                                  trust_purpose_to_string(found) ?: "none or several");

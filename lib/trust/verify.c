@@ -30,15 +30,17 @@ static bool is_signer(CMS_SignerInfo *si, X509 *certificate)
         return !issuer || same_name(issuer, X509_get_issuer_name(certificate));
 }
 
-/* The trusted certificate that the signer names. */
+/* The trusted certificate that the signer names, and its purpose: authorities have none. */
 static X509 *find_trusted(const struct trust_verification *v, enum trust_purpose *ret)
 {
-        for (*ret = 0; *ret < TRUST_PURPOSES; (*ret)++) {
-                const struct trust_certificates *c = &v->store->certificates[*ret];
+        for (size_t p = 0; p < TRUST_PURPOSES; p++) {
+                const struct trust_certificates *c = &v->store->certificates[p];
 
                 for (size_t i = 0; i < c->n; i++)
-                        if (is_signer(v->si, c->items[i]))
+                        if (is_signer(v->si, c->items[i])) {
+                                *ret = trust_certificate_purpose(c->items[i]);
                                 return c->items[i];
+                        }
         }
         return NULL;
 }
@@ -117,8 +119,12 @@ static int check_signature(struct trust_verification *v)
 {
         const char *expected = "a signature over this data";
         EVP_PKEY *key = X509_get0_pubkey(v->signer);
+        struct error e = {};
 
-        if (!key || EVP_PKEY_is_a(key, "RSA") != v->rsa)
+        if (!key || trust_check_key("the signer", key, &e) < 0)
+                return trust_refuse(v->report, "signature", -EKEYREJECTED, -ENOPKG, "a usable key", "%s",
+                                    e.message);
+        if (EVP_PKEY_is_a(key, "RSA") != v->rsa)
                 return trust_refuse(v->report, "signature", -EBADMSG, -EKEYREJECTED,
                                     "an algorithm of the signer's key", "another key's");
         if (!covers(v, v->data, v->size))

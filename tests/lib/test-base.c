@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/json.h"
@@ -23,6 +24,36 @@ static void leave_directory(void)
         char *argv[] = {(char *)"rm", (char *)"-rf", dir, NULL};
 
         cr_assert_eq(process_check(argv, NULL, NULL), 0);
+}
+
+/* --- escape --- */
+
+Test(escape, text_from_strangers)
+{
+        static const struct {
+                const char *text, *shown;
+        } cases[] = {
+                {"", ""},
+                {"plain name", "plain name"},
+                {"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x94\x92", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x94\x92"},
+                {"\x1b[31m\n\t\x7f", "\\x1b[31m\\x0a\\x09\\x7f"},
+                {"\\x41", "\\x5cx41"},
+                {"\xc2\x9b", "\\xc2\\x9b"},                   /* a control character beyond ASCII */
+                {"\xc0\xaf", "\\xc0\\xaf"},                   /* longer than need be */
+                {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},          /* the same */
+                {"\xed\xa0\x80", "\\xed\\xa0\\x80"},          /* half of a pair of UTF-16 */
+                {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* above the last character */
+                {"\xc3", "\\xc3"},                            /* cut off */
+                {"\xe2\x82", "\\xe2\\x82"},
+                {"\xf0\x9f\x94", "\\xf0\\x9f\\x94"},
+                {"\xff\xfe", "\\xff\\xfe"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *shown = escape_text(cases[i].text);
+
+                cr_expect_str_eq(shown, cases[i].shown, "%zu", i);
+        }
 }
 
 /* --- hex --- */

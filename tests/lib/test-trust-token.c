@@ -13,6 +13,12 @@
 
 #define MODULE "/usr/lib/softhsm/libsofthsm2.so"
 
+/* Longer than any file's name may be. */
+#define PADDING "x-padding-padding-padding-padding-padding-padding-padding-padding-padding"
+#define LONG_URI                                                                                             \
+        "pkcs11:token=t;object=rsa;type=private?pin-value=5678&" PADDING "=1&" PADDING "=2&" PADDING         \
+        "=3&" PADDING "=4"
+
 static const char data[] = "b1f70444dd50abab40255db49cf605164124b9c8152ffe9ed810eada35ea2ca5";
 #define SIZE (sizeof(data) - 1)
 
@@ -107,6 +113,7 @@ Test(token, a_key_in_a_token_signs_as_its_file_does)
                 {"pkcs11:token=t;object=rsa?pin-source=file:pin", "rsa.pem"},
                 {"pkcs11:token=t;object=rsa?pin-source=pin", "pkcs11:token=t;object=rsa;type=cert"},
                 {"rsa.key", "pkcs11:token=t;object=rsa"},
+                {LONG_URI, "rsa.pem"},
         };
         struct error e = {};
         size_t n, size;

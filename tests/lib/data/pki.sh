@@ -61,6 +61,8 @@ certificate leaf-old root "$SIGNER" -not_before 20200101000000Z -not_after 20210
 certificate leaf-future root "$SIGNER" -not_before 20900101000000Z -not_after 20910101000000Z
 certificate leaf-revoked root "$SIGNER"
 certificate leaf-sha1 root "$SIGNER" -sha1
+key leaf-curve P-521
+certificate leaf-curve root "$SIGNER"
 certificate pinned pinned "$SIGNER"
 cp middle.pem middle-revoked.pem
 
