@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "disk-image.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libfdisk/libfdisk.h>
@@ -61,6 +62,8 @@ static int open_context(int fd, bool read_only, struct error *warning, struct fd
         if (!cxt)
                 return -ENOMEM;
         r = fdisk_set_ask(cxt, take_warning, warning);
+        if (r >= 0)
+                r = fdisk_save_user_sector_size(cxt, DISK_SECTOR, DISK_SECTOR);
         if (r >= 0)
                 r = fdisk_assign_device_by_fd(cxt, fd, "disk", read_only);
         if (r < 0)
@@ -138,10 +141,20 @@ int disk_image_write(int fd, const struct disk_image *d, struct error *e)
 
 /* --- reading --- */
 
+static const char magic[8] = {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'};
+
+/* What of a header is looked at here; little endian. */
+struct gpt_header {
+        char magic[8];
+        uint8_t unused[24];
+        uint64_t backup; /* sector of the other header */
+        uint8_t unused2[40];
+        uint32_t n_entries, entry_size;
+};
+
 int disk_image_probe(int fd)
 {
-        static const char magic[] = "EFI PART";
-        char found[sizeof(magic) - 1];
+        char found[sizeof(magic)];
         ssize_t n = pread(fd, found, sizeof(found), DISK_SECTOR);
 
         if (n < 0)
@@ -149,9 +162,55 @@ int disk_image_probe(int fd)
         return n == sizeof(found) && memcmp(found, magic, sizeof(found)) == 0;
 }
 
+/* libfdisk takes as much memory as a header says that its table is long. */
+static int check_header(int fd, uint64_t sector, uint64_t *ret_backup, struct error *e)
+{
+        struct gpt_header h;
+        ssize_t n;
+
+        if (sector > INT64_MAX / DISK_SECTOR)
+                return 0;
+        n = pread(fd, &h, sizeof(h), (off_t)(sector * DISK_SECTOR));
+        if (n < 0)
+                return error_errno(e, -errno, "partition table");
+        if (n != sizeof(h) || memcmp(h.magic, magic, sizeof(h.magic)) != 0)
+                return 0;
+        *ret_backup = le64toh(h.backup);
+        if (le32toh(h.n_entries) > DISK_PARTITIONS_MAX || le32toh(h.entry_size) != 128)
+                return error_set(e, -EBADMSG,
+                                 "partition table: at most %d entries of 128 bytes expected, found %" PRIu32
+                                 " of %" PRIu32,
+                                 DISK_PARTITIONS_MAX, le32toh(h.n_entries), le32toh(h.entry_size));
+        return 0;
+}
+
+/* The primary header, the backup that it names, and the one at the end. */
+static int check_headers(int fd, struct error *e)
+{
+        uint64_t size = 0, backup = 1, ignored;
+        int r = file_size(fd, &size);
+
+        if (r < 0)
+                return error_errno(e, r, "partition table");
+        r = check_header(fd, 1, &backup, e);
+        if (r >= 0)
+                r = check_header(fd, backup, &ignored, e);
+        if (r >= 0 && size >= DISK_SECTOR)
+                r = check_header(fd, size / DISK_SECTOR - 1, &ignored, e);
+        return r;
+}
+
 static int take_id(const char *text, sd_id128_t *ret)
 {
         return text ? sd_id128_from_string(text, ret) : -EBADMSG;
+}
+
+static void take_label(const char *name, char ret[static DISK_LABEL_SIZE])
+{
+        (void)snprintf(ret, DISK_LABEL_SIZE, "%s", name);
+        for (char *c = ret; *c; c++)
+                if (*c < ' ' || *c > '~')
+                        *c = '?';
 }
 
 static int take_partition(struct fdisk_context *cxt, struct fdisk_partition *pa, uint64_t disk_size,
@@ -175,7 +234,7 @@ static int take_partition(struct fdisk_context *cxt, struct fdisk_partition *pa,
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
         p.read_only = attributes >> READ_ONLY_BIT & 1;
-        (void)snprintf(p.label, sizeof(p.label), "%s", fdisk_partition_get_name(pa) ?: "");
+        take_label(fdisk_partition_get_name(pa) ?: "", p.label);
         *ret = p;
         return 0;
 }
@@ -214,7 +273,9 @@ int disk_image_read(int fd, struct disk_image *ret, struct error *e)
         struct error warning = {};
         int r;
 
-        r = open_context(fd, true, &warning, &cxt, e);
+        r = check_headers(fd, e);
+        if (r >= 0)
+                r = open_context(fd, true, &warning, &cxt, e);
         if (r < 0)
                 return r;
         if (!fdisk_is_labeltype(cxt, FDISK_DISKLABEL_GPT))

@@ -11,6 +11,7 @@
 #define DISK_SECTOR 512
 #define DISK_ALIGNMENT (UINT64_C(1) << 20) /* where each of our partitions begins */
 #define DISK_LABEL_MAX 36                  /* characters of a partition's name */
+#define DISK_LABEL_SIZE (4 * DISK_LABEL_MAX + 1)
 
 enum disk_role { DISK_ROOT, DISK_ROOT_VERITY, DISK_ROOT_VERITY_SIG, DISK_ROLES };
 
@@ -27,7 +28,7 @@ const struct disk_architecture *disk_architecture_from_name(const char *name);
 struct disk_partition {
         uint64_t offset, size; /* in bytes, whole sectors */
         sd_id128_t type, uuid;
-        char label[4 * DISK_LABEL_MAX + 1]; /* UTF-8 */
+        char label[DISK_LABEL_SIZE]; /* read: of ASCII, each other byte of UTF-8 is a '?' */
         bool read_only;
 };
 
