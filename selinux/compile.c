@@ -71,10 +71,22 @@ static int failed(struct error *e, const char *otherwise)
         return error_set(e, -EINVAL, "%s", compiler.message[0] ? compiler.message : otherwise);
 }
 
+/* libsepol ends its text with a NUL only where there is any. */
+static int copy_labels(struct selinux_policy *p, cil_db_t *db, struct error *e)
+{
+        char *text = NULL;
+        size_t size = 0;
+
+        if (cil_filecons_to_string(db, &text, &size) < 0)
+                return failed(e, "the policy's labels cannot be written");
+        p->labels = strndup(text ? text : "", size);
+        free(text);
+        return p->labels ? 0 : error_errno(e, -ENOMEM, "labels");
+}
+
 static int build(struct selinux_policy *p, struct error *e)
 {
         cil_db_t *db = new_compiler();
-        size_t size;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < p->source.n_files; i++) {
@@ -87,8 +99,8 @@ static int build(struct selinux_policy *p, struct error *e)
                 r = add_categories(db, e);
         if (r >= 0 && (cil_compile(db) < 0 || cil_build_policydb(db, &p->db) < 0))
                 r = failed(e, "the policy does not compile");
-        if (r >= 0 && cil_filecons_to_string(db, &p->labels, &size) < 0)
-                r = failed(e, "the policy's labels cannot be written");
+        if (r >= 0)
+                r = copy_labels(p, db, e);
         if (r >= 0 && sepol_policydb_optimize(p->db) < 0)
                 r = error_set(e, -EINVAL, "policy: optimise failed");
         cil_db_destroy(&db);

@@ -15,7 +15,7 @@ struct options {
         const char *binary; /* --policy */
         const char *tree, *output;
         bool execmem;
-        struct arg_list devices, ports;
+        struct arg_list devices, ports, capabilities;
 };
 
 extern struct options options;
@@ -33,4 +33,5 @@ int rules_to_json(const struct selinux_rules *rules, sd_json_variant **ret);
 int run_check(int argc, char **argv);
 int run_diff(int argc, char **argv);
 int run_explain(int argc, char **argv);
+int run_new_type(int argc, char **argv);
 int run_query(int argc, char **argv);

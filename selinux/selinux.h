@@ -143,3 +143,22 @@ typedef int (*selinux_change_t)(enum selinux_change change, const char *statemen
  * files. */
 int selinux_policy_diff(const struct selinux_policy *old, const struct selinux_policy *new,
                         selinux_change_t change, void *userdata, struct error *e);
+
+/* What containers of a new type may have beyond container_t. Device names without /dev/; all strings
+ * borrowed. */
+struct selinux_type_wishes {
+        const char *name; /* without _t */
+        const char *const *devices;
+        size_t n_devices;
+        const unsigned *ports; /* TCP and UDP; the type alone listens there */
+        size_t n_ports;
+        const char *const *capabilities;
+        size_t n_capabilities;
+        bool execmem;
+};
+
+/* Writes the CIL of the type, the caller's to free, after it was compiled with the policy in the directory.
+ * -EINVAL: a name that cannot be one. -EPERM: the policy does not take it; the message has the promise it
+ * breaks, or says that there is such a type. */
+int selinux_policy_new_type(const char *directory, const struct selinux_type_wishes *w, char **ret,
+                            struct error *e);

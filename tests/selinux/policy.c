@@ -218,6 +218,74 @@ Test(policy, unknown_names)
         cr_expect_eq(selinux_policy_allows(p, "", OBJECT("os_t"), "file", "read", &e), -EINVAL);
 }
 
+struct text {
+        char bytes[96];
+        size_t n;
+        char message[64];
+};
+
+#define TEXT(literal, expected) {literal, sizeof(literal) - 1, expected}
+
+static struct text texts[] = {
+        TEXT("(type a_t)\0(type b_t)", "NUL"),
+        TEXT("\x7f"
+             "ELF\x02\x01\x01\x80\xff",
+             "bad.cil"),
+        TEXT("(type \xff\xfe)", "bad.cil"),
+        TEXT(")", "bad.cil"),
+        TEXT("\"", "bad.cil"),
+};
+
+ParameterizedTestParameters(policy, bad_texts)
+{
+        return cr_make_param_array(struct text, texts, ELEMENTSOF(texts));
+}
+
+static int compile_file(const void *bytes, size_t n, struct error *e)
+{
+        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
+        char directory[] = "/tmp/selinux-policy.XXXXXX", path[64];
+        int r;
+
+        cr_assert_not_null(mkdtemp(directory));
+        (void)snprintf(path, sizeof(path), "%s/bad.cil", directory);
+        cr_assert_eq(write_file_atomic(AT_FDCWD, path, bytes, n, 0644, e), 0, "%s", e->message);
+        r = selinux_policy_compile(directory, &p, e);
+        (void)unlink(path);
+        (void)rmdir(directory);
+        return r;
+}
+
+ParameterizedTest(struct text *t, policy, bad_texts)
+{
+        struct error e = {};
+
+        cr_expect_eq(compile_file(t->bytes, t->n, &e), -EINVAL);
+        cr_expect_not_null(strstr(e.message, t->message), "%s", e.message);
+}
+
+Test(policy, line_ends_of_other_systems_are_spaces)
+{
+        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
+        struct error e = {};
+
+        cr_expect_eq(selinux_policy_compile_with(POLICY, "crlf.cil", "(role x_r)\r\n(role y_r)\r\n", &p, &e),
+                     0, "%s", e.message);
+}
+
+Test(policy, too_deep_and_too_large)
+{
+        size_t n = (size_t)1024 * 1024;
+        _cleanup_free_ char *text = malloc(5 * n);
+        struct error e = {};
+
+        cr_assert_not_null(text);
+        memset(text, '(', 5 * n);
+        cr_expect_eq(compile_file(text, n, &e), -EINVAL);
+        cr_expect_eq(compile_file(text, 5 * n, &e), -EFBIG);
+        cr_expect_not_null(strstr(e.message, "bad.cil"), "%s", e.message);
+}
+
 static int status_of(const char *command)
 {
         int status = system(command); /* NOLINT(cert-env33-c) */
@@ -232,6 +300,24 @@ Test(program, exit_statuses)
         cr_expect_eq(status_of(BIN_DIR "/selinux-policy check " TEST_DATA "/hides >/dev/null 2>&1"), 1);
         cr_expect_eq(status_of(BIN_DIR "/selinux-policy check /nonexistent 2>/dev/null"), 2);
         cr_expect_eq(status_of(BIN_DIR "/selinux-policy check 2>/dev/null"), 2);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy diff " POLICY " " BINARY), 0);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy diff " POLICY " " TEST_DATA
+                                       "/hides --json=short >/dev/null"),
+                     1);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy diff " POLICY " /nonexistent 2>/dev/null"), 2);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy new-type " POLICY " web --execmem >/dev/null"), 0);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy new-type " POLICY " web --device=tun 2>/dev/null"),
+                     1);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy new-type " POLICY " web --port=x 2>/dev/null"), 2);
+        cr_expect_eq(
+                status_of(BIN_DIR "/selinux-policy explain " POLICY " " TEST_DATA "/needed.log >/dev/null"),
+                0);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy explain " POLICY " --json=short <" TEST_DATA
+                                       "/forbidden.log >/dev/null"),
+                     1);
+        cr_expect_eq(status_of(BIN_DIR "/selinux-policy explain " POLICY " " TEST_DATA
+                                       "/malformed.log >/dev/null 2>&1"),
+                     2);
         cr_expect_eq(status_of(BIN_DIR "/selinux-policy query -p " BINARY " init_t os_t >/dev/null"), 0);
         cr_expect_eq(
                 status_of(BIN_DIR "/selinux-policy query -p " BINARY " container_t os_t file >/dev/null"), 1);
