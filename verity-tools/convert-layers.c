@@ -133,7 +133,7 @@ struct work {
         unsigned threads_each;
         pthread_mutex_t lock;
         size_t next;
-        uint64_t done, total; /* bytes of the sources */
+        uint64_t done, total; /* bytes of the sources: fetched, and read */
         int result;           /* the first error, and its message */
         struct error error;
 };
@@ -146,24 +146,37 @@ struct reading {
         uint64_t size;
 };
 
-static int tap(void *userdata, const void *data, size_t size, struct error *e)
+static void count(void *userdata, size_t size)
 {
-        const struct build_oci_options *o;
-        struct reading *r = userdata;
-        struct work *w = r->work;
-        int result;
+        struct work *w = userdata;
+        const struct build_oci_options *o = w->c->o;
 
-        if (EVP_DigestUpdate(r->digest, data, size) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        r->size += size;
-        o = w->c->o;
         (void)pthread_mutex_lock(&w->lock);
         w->done += size;
         if (o->progress)
                 o->progress(o->userdata, w->done, w->total);
-        result = w->result;
         (void)pthread_mutex_unlock(&w->lock);
-        return result < 0 ? error_set(e, -ECANCELED, "another layer failed") : 0;
+}
+
+static bool has_failed(struct work *w)
+{
+        bool failed;
+
+        (void)pthread_mutex_lock(&w->lock);
+        failed = w->result < 0;
+        (void)pthread_mutex_unlock(&w->lock);
+        return failed;
+}
+
+static int tap(void *userdata, const void *data, size_t size, struct error *e)
+{
+        struct reading *r = userdata;
+
+        if (EVP_DigestUpdate(r->digest, data, size) != 1)
+                return error_errno(e, -EIO, "SHA-256");
+        r->size += size;
+        count(r->work, size);
+        return has_failed(r->work) ? error_set(e, -ECANCELED, "another layer failed") : 0;
 }
 
 static int check_digest(const struct reading *r, struct error *e)
@@ -308,9 +321,12 @@ int conversion_build_layers(struct conversion *c, struct error *e)
                 order[i] = i;
                 w.total += c->jobs[i].source_size;
         }
+        if (oci_source_watch(c->source, count, &w))
+                w.total *= 2;
         qsort_r(order, c->n_jobs, sizeof(*order), longer_first, c->jobs);
         (void)pthread_mutex_init(&w.lock, NULL);
         run_workers(&w, threads);
+        (void)oci_source_watch(c->source, NULL, NULL);
         (void)pthread_mutex_destroy(&w.lock);
         return w.result < 0 ? error_set(e, w.result, "%s", w.error.message) : 0;
 }

@@ -193,6 +193,14 @@ int oci_source_open(const char *operand, const struct oci_source_options *o, str
         return 0;
 }
 
+bool oci_source_watch(const struct oci_source *s, void (*received)(void *userdata, size_t size),
+                      void *userdata)
+{
+        if (s->registry)
+                registry_watch(s->registry, received, userdata);
+        return s->registry != NULL;
+}
+
 void oci_source_stop(const struct oci_source *s)
 {
         if (s->registry)

@@ -39,10 +39,18 @@ int oci_source_read(const struct oci_source *s, const struct oci_descriptor *d, 
 int oci_source_open_blob(const struct oci_source *s, const struct oci_descriptor *d, int *ret_fd,
                          struct error *e);
 
+/* Has `received` called, from any thread, for each piece of a blob that is fetched, until it is NULL. false:
+ * blobs are here. */
+bool oci_source_watch(const struct oci_source *s, void (*received)(void *userdata, size_t size),
+                      void *userdata);
+
 /* Ends what other threads fetch from it: -ECANCELED. */
 void oci_source_stop(const struct oci_source *s);
 
 /* --- docker-archive --- */
+
+/* Bytes in a name in an archive. */
+#define DOCKER_NAME_MAX 1024u
 
 /* What manifest.json of such an archive says. */
 struct docker_image {

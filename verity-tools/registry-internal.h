@@ -8,6 +8,9 @@
 #include "http.h"
 #include "registry.h"
 
+/* A bound for the whole of a small exchange. */
+#define DOCUMENT_SECONDS 120
+
 struct registry {
         struct registry_reference reference;
         char *base; /* "https://HOST:PORT" */
@@ -16,6 +19,8 @@ struct registry {
         struct http_client *http;
         pthread_mutex_t lock;
         atomic_bool stopped;
+        void (*received)(void *userdata, size_t size);
+        void *userdata;
         char *authorization; /* header that the registry took last, or NULL */
 };
 

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Requests to a registry: redirects, credentials, repetition; and what is read by them. */
+/* Requests to a registry: redirects, credentials, repetition. */
 #include "registry.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/file.h"
-#include "base/hex.h"
 #include "registry-internal.h"
 
 #define REDIRECTS_MAX 5
 #define ATTEMPTS 4
 #define BACK_OFF_MS 250
 #define STALL_SECONDS 60
-#define DOCUMENT_SECONDS 120
 #define TOKEN_MAX ((size_t)16 * 1024)
 #define TOKEN_ANSWER_MAX ((size_t)64 * 1024)
-#define MANIFEST_TYPES OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_INDEX_TYPE
-
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
 
 static inline void curl_free_ptr(char **p)
@@ -341,171 +333,17 @@ int registry_url(const struct registry *r, char **ret, const char *kind, const c
         return 0;
 }
 
-/* --- reading --- */
-
-void registry_document_done(struct registry_document *d)
-{
-        free(d->text);
-        *d = (struct registry_document){};
-}
-
-/* A document of the right digest: the one asked for, and the one that the registry says it sends. */
-static int take_document(struct http_answer *a, const char *digest, struct registry_document *ret,
-                         struct error *e)
-{
-        struct registry_document d = {.size = a->size};
-        uint8_t hash[32];
-        int k;
-
-        k = trust_sha256(a->body ?: "", a->size, hash);
-        if (k < 0)
-                return error_errno(e, k, "SHA-256");
-        (void)stpcpy(d.digest, "sha256:");
-        hex_encode(hash, 32, d.digest + 7);
-        if (digest && strcmp(d.digest, digest) != 0)
-                return error_set(e, -EBADMSG, "content with the digest %s expected, found %s", digest,
-                                 d.digest);
-        if (a->content_digest[0] && strcmp(d.digest, a->content_digest) != 0)
-                return error_set(e, -EBADMSG, "Docker-Content-Digest %s expected, found \"%s\"", d.digest,
-                                 a->content_digest);
-        if (!a->body || memchr(a->body, '\0', a->size))
-                return error_set(e, -EBADMSG, "JSON expected, found something else");
-        (void)snprintf(d.media_type, sizeof(d.media_type), "%.*s", (int)strcspn(a->content_type, "; "),
-                       a->content_type);
-        d.text = TAKE_PTR(a->body);
-        *ret = d;
-        return 0;
-}
-
-static int get_document(struct registry *r, const char *kind, const char *name, const char *digest,
-                        struct registry_document *ret, struct error *e)
-{
-        _cleanup_(http_answer_done) struct http_answer a = {};
-        _cleanup_free_ char *url = NULL;
-        struct http_request q = {
-                .method = "GET",
-                .accept = MANIFEST_TYPES,
-                .max = OCI_MANIFEST_MAX,
-                .total_seconds = DOCUMENT_SECONDS,
-        };
-        int k;
-
-        k = registry_url(r, &url, kind, name);
-        if (k < 0)
-                return k;
-        q.url = url;
-        k = registry_request(r, &q, &a, e);
-        if (k >= 0 && a.status != 200)
-                return registry_unexpected(&q, &a, e);
-        if (k < 0)
-                return k;
-        k = take_document(&a, digest, ret, e);
-        return k < 0 ? error_prefix(e, k, "%s", url) : 0;
-}
-
-int registry_get_manifest(struct registry *r, const char *name, struct registry_document *ret,
-                          struct error *e)
-{
-        return get_document(r, "manifests", name, strchr(name, ':') ? name : NULL, ret, e);
-}
-
-int registry_get_referrers(struct registry *r, const char *subject, struct registry_document *ret,
-                           struct error *e)
-{
-        char tag[80];
-        int k;
-
-        k = get_document(r, "referrers", subject, NULL, ret, e);
-        if (k != -ENOENT)
-                return k;
-        (void)snprintf(tag, sizeof(tag), "sha256-%s", subject + 7);
-        return get_document(r, "manifests", tag, NULL, ret, e);
-}
-
-/* A blob on its way to a file. */
-struct download {
-        int fd;
-        uint64_t received, size;
-        EVP_MD_CTX *digest;
-        const atomic_bool *stopped;
-};
-
-static int take_piece(void *userdata, const void *data, size_t size, struct error *e)
-{
-        struct download *d = userdata;
-        int k;
-
-        if (atomic_load(d->stopped))
-                return error_set(e, -ECANCELED, "stopped");
-        if (size > d->size - d->received)
-                return error_set(e, -EBADMSG, "%" PRIu64 " bytes expected, found more", d->size);
-        k = pwrite_full(d->fd, data, size, d->received);
-        if (k < 0)
-                return error_errno(e, k, "writing at %" PRIu64, d->received);
-        if (EVP_DigestUpdate(d->digest, data, size) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        d->received += size;
-        return 0;
-}
-
-static uint64_t received_so_far(void *userdata)
-{
-        return ((struct download *)userdata)->received;
-}
-
-static int check_download(struct download *d, const struct oci_descriptor *expected, struct error *e)
-{
-        uint8_t hash[32];
-        char hex[65];
-
-        if (d->received != d->size)
-                return error_set(e, -EBADMSG, "%" PRIu64 " bytes expected, found %" PRIu64, d->size,
-                                 d->received);
-        if (EVP_DigestFinal_ex(d->digest, hash, NULL) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        hex_encode(hash, 32, hex);
-        if (strcmp(hex, expected->digest + 7) != 0)
-                return error_set(e, -EBADMSG, "content with that digest expected, found sha256:%s", hex);
-        return 0;
-}
-
-int registry_get_blob(struct registry *r, const struct oci_descriptor *d, int fd, struct error *e)
-{
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
-        struct download download = {.fd = fd, .size = d->size, .digest = digest, .stopped = &r->stopped};
-        _cleanup_(http_answer_done) struct http_answer a = {};
-        _cleanup_free_ char *url = NULL;
-        struct http_request q = {
-                .method = "GET",
-                .sink = take_piece,
-                .again = received_so_far,
-                .userdata = &download,
-                .accept = "*/*",
-        };
-        int k;
-
-        if (!digest || EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1)
-                return -ENOMEM;
-        k = registry_url(r, &url, "blobs", d->digest);
-        if (k < 0)
-                return k;
-        q.url = url;
-        k = registry_request(r, &q, &a, e);
-        if (k >= 0 && a.status != (q.from > 0 ? 206 : 200))
-                return registry_unexpected(&q, &a, e);
-        if (k >= 0) {
-                k = check_download(&download, d, e);
-                if (k < 0)
-                        (void)error_prefix(e, k, "%s", url);
-        }
-        return k;
-}
-
 /* --- opening --- */
 
 void registry_stop(struct registry *r)
 {
         atomic_store(&r->stopped, true);
+}
+
+void registry_watch(struct registry *r, void (*received)(void *userdata, size_t size), void *userdata)
+{
+        r->received = received;
+        r->userdata = userdata;
 }
 
 int registry_open(const struct registry_reference *reference, const struct registry_options *o,

@@ -27,6 +27,9 @@ DEFINE_CLEANUP(struct registry *, registry_free)
 /* Ends the downloads of other threads: -ECANCELED. */
 void registry_stop(struct registry *r);
 
+/* Has `received` called, from any thread, for each piece of a blob. */
+void registry_watch(struct registry *r, void (*received)(void *userdata, size_t size), void *userdata);
+
 /* A manifest or index as the registry has it. */
 struct registry_document {
         char *text; /* NUL-terminated */
