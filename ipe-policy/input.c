@@ -104,6 +104,8 @@ int choose(const char *option, const char *value, const char *const names[], uns
 
 int write_output(const char *text, struct error *e)
 {
+        if (options.output && check_output(options.output, NULL, 0, e) < 0)
+                return -EDOM;
         if (options.output)
                 return write_file_atomic(AT_FDCWD, options.output, text, strlen(text), 0644, e);
         return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? error_errno(e, -EIO, "standard output") : 0;
