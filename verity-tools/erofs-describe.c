@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
 
+#include "base/escape.h"
 #include "erofs-read-internal.h"
 #include "erofs-write.h"
 
@@ -37,8 +38,11 @@ static int tally_attributes(struct erofs_image *image, const struct erofs_entry 
         privileged |= erofs_xattrs_have(&x, "security.capability");
         t->attributed += x.n > 0;
         erofs_xattrs_done(&x);
-        if (privileged && t->privileged++ < PRIVILEGED_SHOWN)
-                r = sd_json_variant_append_arrayb(&t->privileged_paths, SD_JSON_BUILD_STRING(entry->path));
+        if (privileged && t->privileged++ < PRIVILEGED_SHOWN) {
+                _cleanup_free_ char *path = escape_text(entry->path);
+
+                r = sd_json_variant_append_arrayb(&t->privileged_paths, SD_JSON_BUILD_STRING(path));
+        }
         return r < 0 ? error_errno(e, r, "/%s", entry->path) : 0;
 }
 

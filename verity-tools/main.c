@@ -44,6 +44,7 @@ static const struct arg_verb verbs[] = {
         {"verify", "FILE|LAYOUT|docker://IMAGE", 1, 1,
          "Check every block, and the signatures of a layout or the one given", verb_verify},
         {"inspect", "FILE", 1, 1, "Show what the superblocks of an image say", verb_inspect},
+        {"diff", "BEFORE AFTER", 2, 2, "Show what differs between the files of two images", verb_diff},
         {"open", "FILE NAME", 2, 2, "Make the read-only device /dev/mapper/NAME", verb_open},
         {"close", "NAME", 1, 1, "Remove that device", verb_close},
         {"keygen", "", 0, 0, "Make a key and its certificate for one purpose", verb_keygen},

@@ -74,6 +74,7 @@ int verb_format(int argc, char **argv);
 int verb_sign(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
+int verb_diff(int argc, char **argv);
 int verb_open(int argc, char **argv);
 int verb_close(int argc, char **argv);
 int verb_keygen(int argc, char **argv);

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/escape.h"
+
 static const char *program_name = "holdfast";
 static bool to_journal;
 
@@ -19,13 +22,15 @@ void log_setup(const char *program)
 
 __attribute__((format(printf, 2, 0))) static void print(int level, const char *format, va_list ap)
 {
+        _cleanup_free_ char *shown = NULL;
         char line[1024];
 
         (void)vsnprintf(line, sizeof(line), format, ap);
+        shown = escape_text(line);
         if (to_journal)
-                (void)fprintf(stderr, "<%d>%s\n", level, line);
+                (void)fprintf(stderr, "<%d>%s\n", level, shown ?: "out of memory");
         else
-                (void)fprintf(stderr, "%s: %s\n", program_name, line);
+                (void)fprintf(stderr, "%s: %s\n", program_name, shown ?: "out of memory");
 }
 
 int log_error(int r, const char *format, ...)

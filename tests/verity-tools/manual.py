@@ -23,7 +23,7 @@ import tarfile
 import tempfile
 
 # As one works: a page may use what those before it made.
-ORDER = ("keygen", "build", "sign", "verify", "inspect", "rootfs", "format", "image")
+ORDER = ("keygen", "build", "sign", "verify", "inspect", "diff", "rootfs", "format", "image")
 # The kernel's device-mapper is not there where tests run: tests/vm opens and closes devices.
 NOT_HERE = ("open", "close")
 

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "scratch.h"
-#include "verity-tools/erofs-read.h"
+#include "verity-tools/erofs-diff.h"
 
 TestSuite(erofs, .init = scratch_enter, .fini = scratch_leave);
 
@@ -440,6 +440,40 @@ Test(erofs, lies_of_attributes)
                                    lies[i].says, e.message);
                 picture_done(&p);
         }
+}
+
+static int no_difference(void *userdata, const struct erofs_difference *d, struct error *e)
+{
+        return error_set(e, -EUCLEAN, "%s", d->path);
+}
+
+/* A hole of 2^43 bytes is not read, not even to be compared. */
+Test(erofs, holes_take_no_time)
+{
+        _cleanup_(erofs_image_free_ptr) struct erofs_image *image = NULL;
+        struct erofs_diff_result result = {};
+        uint64_t size = UINT64_C(1) << 43;
+        uint8_t byte = 0xff;
+        uint32_t chunks;
+        struct erofs_inode inode;
+        struct error e = {};
+        struct picture p;
+        uint64_t at;
+
+        shell("mkdir t && truncate -s 1M t/hole && "
+              "mkfs.erofs --quiet -T0 -Eforce-inode-extended --chunksize=4096 t.img t");
+        p = picture_of("t.img");
+        at = find(&p, "hole", &inode);
+        chunks = (inode.location & EROFS_CHUNK_INDEXES) | EROFS_CHUNK_BLOCK_BITS;
+        cr_assert_eq(pwrite_full(p.fd, &size, sizeof(size), at + INODE(size)), 0);
+        cr_assert_eq(pwrite_full(p.fd, &chunks, sizeof(chunks), at + INODE(location)), 0);
+        cr_assert_eq(erofs_image_open(p.fd, 0, &image, &e), 0, "%s", e.message);
+        cr_assert_eq(erofs_inode_read(image, inode.nid, &inode, &e), 0, "%s", e.message);
+        cr_expect_eq(inode.size, size);
+        cr_expect_eq(erofs_inode_pread(image, &inode, size - 1, &byte, 1, &e), 0, "%s", e.message);
+        cr_expect_eq(byte, 0);
+        cr_expect_eq(erofs_diff(image, image, no_difference, NULL, &result, &e), 0, "%s", e.message);
+        picture_done(&p);
 }
 
 /* --- every byte changed --- */
