@@ -85,10 +85,25 @@ static int keygen(struct error *e)
         return r;
 }
 
+static int print_pair(void)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        int r;
+
+        if (options.json == JSON_OFF)
+                return 0;
+        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("purpose", options.purpose),
+                           SD_JSON_BUILD_PAIR_STRING("key", options.key),
+                           SD_JSON_BUILD_PAIR_STRING("certificate", options.certificate));
+        return r < 0 ? r : json_print(v, options.json);
+}
+
 int verb_keygen(int argc, char **argv)
 {
         struct error e = {};
         int r = keygen(&e);
 
+        if (r >= 0)
+                r = print_pair();
         return r < 0 ? fail(r, &e) : 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* verity open, verity close */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "program.h"
 
 /* Loop devices over the files: the kernel's devices are made of devices. They go with their last user. */
@@ -56,14 +56,27 @@ static int open_device(const char *path, const char *name, struct error *e)
                                   VERITY_CORRUPTION_ERROR, e);
 }
 
+static int print_device(const char *name)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        (void)snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+        if (options.json == JSON_OFF)
+                return puts(path) < 0 ? -EIO : 0;
+        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("device", path));
+        return r < 0 ? r : json_print(v, options.json);
+}
+
 int verb_open(int argc, char **argv)
 {
         struct error e = {};
         int r = open_device(argv[0], argv[1], &e);
 
-        if (r < 0)
-                return fail(r, &e);
-        return printf("/dev/mapper/%s\n", argv[1]) < 0 ? EXIT_COULD_NOT_TRY : 0;
+        if (r >= 0)
+                r = print_device(argv[1]);
+        return r < 0 ? fail(r, &e) : 0;
 }
 
 int verb_close(int argc, char **argv)
@@ -71,5 +84,7 @@ int verb_close(int argc, char **argv)
         struct error e = {};
         int r = verity_close_device(argv[0], options.deferred, &e);
 
+        if (r >= 0 && options.json != JSON_OFF)
+                r = print_device(argv[0]);
         return r < 0 ? fail(r, &e) : 0;
 }

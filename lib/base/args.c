@@ -232,7 +232,7 @@ static int run_line(const struct arg_program *p, const struct line *line)
         return run_verb(p, verb, line, line->n_operands - 1, line->operands + 1);
 }
 
-int args_run(const struct arg_program *program, int argc, char **argv)
+static int read_line(const struct arg_program *program, int argc, char **argv)
 {
         _cleanup_free_ char **operands = calloc((size_t)argc + 1, sizeof(char *));
         struct line line = {.operands = operands};
@@ -256,4 +256,14 @@ int args_run(const struct arg_program *program, int argc, char **argv)
                         return r > 0 ? EXIT_SUCCESS : EXIT_COULD_NOT_TRY;
         }
         return run_line(program, &line);
+}
+
+int args_run(const struct arg_program *program, int argc, char **argv)
+{
+        int status = read_line(program, argc, argv);
+
+        if (fflush(stdout) == 0 || status != EXIT_SUCCESS)
+                return status;
+        log_error(0, "standard output: %s", strerrordesc_np(errno));
+        return EXIT_COULD_NOT_TRY;
 }

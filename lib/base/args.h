@@ -48,6 +48,6 @@ struct arg_program {
 };
 
 /* Parses, runs the verb and returns its exit status. An option of another verb is wrong usage. Wrong usage
- * prints one line that names the argument and returns 2; --help and --version print to standard output and
- * return 0. */
+ * prints one line that names the argument and returns 2; --help, --version and --completion print to standard
+ * output and return 0. What could not be written there is 2 as well. */
 int args_run(const struct arg_program *program, int argc, char **argv);

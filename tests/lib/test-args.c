@@ -146,6 +146,26 @@ Test(args, help_and_version)
         cr_expect_eq(RUN("do", "--help"), 0);
 }
 
+static int say(int argc, char **argv)
+{
+        puts("result");
+        return 0;
+}
+
+Test(args, a_result_that_nobody_gets_is_a_failure)
+{
+        static const struct arg_verb verbs[] = {{"", "", 0, 0, "", say}, {}};
+        static const struct arg_option none[] = {{}};
+        static const struct arg_program program = {"prog", "a program", verbs, none};
+        char *argv[] = {(char *)"prog", NULL};
+
+        cr_redirect_stderr();
+        cr_assert_not_null(freopen("/dev/full", "w", stdout));
+        cr_expect_eq(args_run(&program, 1, argv), 2);
+        cr_assert_not_null(freopen("/dev/null", "w", stdout));
+        cr_expect_eq(args_run(&program, 1, argv), 0);
+}
+
 /* --- completion --- */
 
 static void write_completion(const char *shell, const char *path)

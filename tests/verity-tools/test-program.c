@@ -68,7 +68,7 @@ ParameterizedTestParameters(program, exit_status)
                 {"verity build absent -o x", 2, "absent"},
                 {"verity build t -o x --file-contexts=absent", 2, "absent"},
                 {"chmod u+s t/a; verity build t -o x", 1, "--allow-setuid"},
-                {"verity image t -o x", 2, "--manifest-key"},
+                {"verity image t -o x", 2, "--manifest-certificate"},
                 {"verity keygen --purpose=layer --key=layer.key --certificate=new.pem", 2, "layer.key"},
                 {"verity keygen --purpose=layer --key=new.key --certificate=layer.pem", 2, "layer.pem"},
                 {"verity keygen --purpose=other --key=new.key --certificate=new.pem", 2, "found \"other\""},
@@ -105,6 +105,14 @@ Test(program, keygen_keeps_keys_to_itself_and_replaces_nothing)
               "--certificate=layer.pem && cmp before layer.key");
         shell("! verity keygen --purpose=layer --key=new.key --certificate=layer.pem && test ! -e new.key");
         shell("openssl x509 -in layer.pem -noout -ext extendedKeyUsage | grep -q critical");
+}
+
+Test(program, json_of_keygen_names_the_files)
+{
+        _cleanup_free_ char *text = shell_output("verity keygen --purpose=policy --key=n.key "
+                                                 "--certificate=n.pem --algorithm=p256 --json=short");
+
+        cr_expect_str_eq(text, "{\"purpose\":\"policy\",\"key\":\"n.key\",\"certificate\":\"n.pem\"}");
 }
 
 Test(program, json_of_build_has_the_agreed_fields)
