@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/hex.h"
@@ -117,7 +118,7 @@ int read_images(struct ipe_layers *ret, struct error *e)
         int r = 0;
 
         if (options.trust)
-                r = trust_store_open(AT_FDCWD, options.trust, &trust, e);
+                r = trust_store_open_pki(AT_FDCWD, options.trust, (int64_t)time(NULL), &trust, e);
         for (size_t i = 0; i < options.images.n && r >= 0; i++)
                 r = ipe_layers_read(options.images.items[i], trust, ret, e);
         return r;

@@ -98,8 +98,11 @@ static int read_json_blob(const struct reading *r, sd_json_variant *descriptor, 
 
 static int note_signed(struct reading *r, const char *root_hash)
 {
-        char **bigger = reallocarray(r->signed_hashes, r->n_signed + 1, sizeof(char *));
+        char **bigger;
 
+        if (r->n_signed >= LAYERS_MAX)
+                return -E2BIG;
+        bigger = reallocarray(r->signed_hashes, r->n_signed + 1, sizeof(char *));
         if (!bigger)
                 return -ENOMEM;
         r->signed_hashes = bigger;
