@@ -31,16 +31,17 @@ class Figure:
 
 @dataclass
 class Aim:
-    """value must be at most aim."""
+    """value must be at most aim, or at least."""
 
     name: str
     value: float
     aim: float
     unit: str = ""
+    least: bool = False
 
     @property
     def met(self):
-        return self.value <= self.aim
+        return self.value >= self.aim if self.least else self.value <= self.aim
 
     def as_json(self):
         return {"name": self.name, "value": round(self.value, 3), "aim": self.aim, "met": self.met}
@@ -71,8 +72,9 @@ def print_table(figures, subjects, machine, aims):
         rows.append([f.name, *(cell(f, s) for s in subjects), f"{f.median(first) / f.median(second):.2f}"])
     print_rows(rows)
     print()
-    print_rows([["AIM", "AT MOST", "FOUND", ""],
-                *([a.name, f"{number(a.aim)} {a.unit}".strip(), f"{number(a.value)} {a.unit}".strip(), "met" if a.met else "MISSED"] for a in aims)])
+    print_rows([["AIM", "", "FOUND", ""],
+                *([a.name, f"at {'least' if a.least else 'most'} {number(a.aim)} {a.unit}".strip(), f"{number(a.value)} {a.unit}".strip(),
+                   "met" if a.met else "MISSED"] for a in aims)])
     print()
     print("Median (smallest..largest). " + "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in machine.items()))
 
