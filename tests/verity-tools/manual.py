@@ -77,8 +77,8 @@ def options_of_page(page):
     text = page.read_text().split(".Sh OPTIONS\n")[1].split(".Sh ")[0]
     item = r"^\.It Fl -([a-z0-9-]+)(?: Ns = Ns Ar (\S+))?(?: , Fl (\w)(?: Ar \S+)?)?$"
     found = list(re.finditer(item, text, re.MULTILINE))
-    if len(found) != text.count(".It "):
-        raise Problem(f"{page}: an item that is no option")
+    if len(found) != text.count(".It ") or len(found) != len({m[1] for m in found}):
+        raise Problem(f"{page}: an item that is no option, or an option that is there twice")
     return {(m[1], m[3], m[2]) for m in found}
 
 
