@@ -181,7 +181,7 @@ int selinux_policy_compile_with(const char *directory, const char *name, const c
         if (r >= 0)
                 r = resolve(p, e);
         if (r >= 0)
-                r = policy_publish(p, e);
+                r = policy_keep_image(p, e);
         if (r >= 0)
                 *ret = TAKE_PTR(p);
         return r;

@@ -180,7 +180,6 @@ int selinux_policy_explain(const struct selinux_policy *p, const char *subject, 
                            const char *class, const char *permission, struct selinux_explanation *ret,
                            struct error *e)
 {
-        sepol_security_class_t number;
         struct error why = {};
         uint32_t allowed = 0;
         unsigned reason = 0;
@@ -190,9 +189,7 @@ int selinux_policy_explain(const struct selinux_policy *p, const char *subject, 
         *ret = (struct selinux_explanation){};
         r = access_resolve(p, subject, object, class, permission, &a, &why);
         if (r >= 0)
-                r = find_class(class, &number, &why);
-        if (r >= 0)
-                r = allowed_vector(subject, object, number, a.permissions, &allowed, &reason, &why);
+                r = allowed_vector(p, subject, object, class, a.permissions, &allowed, &reason, &why);
         if (r == -EINVAL)
                 return explain_unknown(ret, &why, e);
         if (r < 0)

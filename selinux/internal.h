@@ -56,20 +56,18 @@ struct source {
 
 struct selinux_policy {
         sepol_policydb_t *db;
+        void *image; /* its binary form */
         size_t size;
         struct source source; /* empty when the policy was read in its binary form */
         char *labels;         /* file_contexts */
 };
 
-/* policy.c: writes the policy in its binary form to a file without a name and makes that the one that
- * libsepol answers from. */
-int policy_publish(struct selinux_policy *p, struct error *e);
-
-int find_class(const char *class, sepol_security_class_t *ret, struct error *e);
+/* policy.c: writes the policy in its binary form, from which it is asked. */
+int policy_keep_image(struct selinux_policy *p, struct error *e);
 
 /* What the policy allows, and why it does not allow what is wanted: SEPOL_COMPUTEAV_*. */
-int allowed_vector(const char *subject, const char *object, sepol_security_class_t class, uint32_t wanted,
-                   uint32_t *ret, unsigned *ret_reason, struct error *e);
+int allowed_vector(const struct selinux_policy *p, const char *subject, const char *object, const char *class,
+                   uint32_t wanted, uint32_t *ret, unsigned *ret_reason, struct error *e);
 
 /* source.c: reads every *.cil of the directory, in the order of their names. */
 int source_read(const char *directory, struct source *s, struct error *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The SELinux policy as a thing to ask: compiled from its CIL text or read from its binary form, by libsepol.
  *
- * libsepol keeps the policy that is asked in process-wide state: one policy at a time, one thread. */
+ * libsepol keeps the policy that is asked in process-wide state: one thread. */
 #pragma once
 
 #include <stdbool.h>
