@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* verity rootfs */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/file.h"
@@ -9,12 +10,14 @@
 
 static int check_options(const char *source, struct error *e)
 {
-        const char *const inputs[] = {source, options.file_contexts, options.key, options.certificate};
+        const char *const inputs[] = {source, options.file_contexts, options.key, options.certificate,
+                                      options.attach};
 
         if (!options.output)
                 return error_set(e, -EINVAL, "--output=FILE expected, found none");
-        if (!options.key != !options.certificate)
-                return error_set(e, -EINVAL, "--key= and --certificate= expected together, found one");
+        if (!options.key + !options.attach != (options.certificate ? 1 : 2))
+                return error_set(e, -EINVAL,
+                                 "--certificate= expected with one of --key= and --attach=, or none of them");
         return check_output(options.output, inputs, ELEMENTSOF(inputs), e);
 }
 
@@ -39,6 +42,7 @@ static int print_disk(const struct verity_geometry *g, const struct disk_image *
 static int rootfs(const char *source, struct error *e)
 {
         _cleanup_(trust_signer_free_ptr) struct trust_signer *signer = NULL;
+        _cleanup_free_ char *raw = NULL;
         struct progress progress;
         struct rootfs_options o = {
                 .label = options.label ?: "root",
@@ -56,11 +60,14 @@ static int rootfs(const char *source, struct error *e)
                 return error_set(e, -EINVAL, "--architecture: %s expected, found \"%s\"", DISK_ARCHITECTURES,
                                  options.architecture);
         r = check_options(source, e);
-        if (r >= 0 && options.key)
+        if (r >= 0 && options.certificate)
                 r = open_signer(options.key, options.certificate, &signer, e);
+        if (r >= 0 && options.attach)
+                r = read_file(AT_FDCWD, options.attach, TRUST_RAW_MAX, &raw, &o.raw_size, e);
         if (r < 0)
                 return r;
         o.signer = signer;
+        o.raw = raw;
         progress_start(&progress, "building", 0);
         r = build_rootfs(source, options.output, &o, &g, &d, e);
         progress_end(&progress);

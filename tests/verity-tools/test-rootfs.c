@@ -109,6 +109,19 @@ Test(rootfs, json_tells_where_the_partitions_are)
         cr_expect_eq(size, strtoull(ROOT_SIZE, NULL, 10));
 }
 
+Test(rootfs, a_signature_made_elsewhere)
+{
+        shell("verity rootfs tree -o u.raw && verity sign u.raw --root-hash=$(cat root-hash) "
+              "--purpose=rootfs "
+              "--certificate=c.pem --digest-out=digest && "
+              "openssl pkeyutl -sign -inkey k -in digest -pkeyopt digest:sha256 -out raw && "
+              "verity rootfs tree -o e.raw --certificate=c.pem --attach=raw && "
+              "verity verify e.raw --trust=trust && systemd-dissect --validate --image-policy=root=signed "
+              "e.raw");
+        shell("echo other >tree/other && ! verity rootfs tree -o f.raw --certificate=c.pem --attach=raw && "
+              "test ! -e f.raw");
+}
+
 struct invocation {
         char line[200];
         int status;
