@@ -122,6 +122,15 @@ Test(rootfs, a_signature_made_elsewhere)
               "test ! -e f.raw");
 }
 
+Test(rootfs, what_was_there_stays_until_the_new_one_is_complete)
+{
+        shell("cp disk.raw before && echo other >tree/other");
+        shell("! (ulimit -f 1000; verity rootfs tree -o disk.raw) && cmp disk.raw before && ! ls *.tmp");
+        shell("! (ulimit -f 1000; trap '' XFSZ; verity rootfs tree -o disk.raw) && cmp disk.raw before && ! "
+              "ls *.tmp");
+        shell("verity rootfs tree -o disk.raw && ! cmp -s disk.raw before");
+}
+
 struct invocation {
         char line[200];
         int status;
