@@ -99,6 +99,9 @@ struct build_oci_options {
         const char *scratch;  /* beside this path is room for the image, where there is no output */
         struct registry_options registry;
         bool squash; /* the layers of an image become one */
+        /* The image stays as it is, and what is made of its layers is not kept: Notation's referrer with the
+         * signatures over their root hashes is all that is pushed. manifest_signer is not used. */
+        bool signatures_only;
         bool allow_setuid;
         unsigned threads; /* 0: one a processor */
         const struct trust_signer *layer_signer, *manifest_signer;

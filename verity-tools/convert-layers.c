@@ -42,6 +42,12 @@ static bool same_sources(const struct layer_job *j, const struct oci_descriptor 
         return j->n_sources == n;
 }
 
+/* Who converts a layer by itself does not know where it lies. */
+bool conversion_is_bottom(const struct conversion *c, size_t i)
+{
+        return i == 0 && !c->o->signatures_only;
+}
+
 struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,
                                       size_t n, bool bottom)
 {
@@ -119,9 +125,12 @@ int conversion_plan(struct conversion *c, const struct oci_image *image, struct 
         if (r < 0)
                 return r;
         each = c->o->squash ? n : 1;
-        for (size_t i = 0; i < n && r >= 0; i += each)
-                if (!conversion_find_job(c, sources + i, each, i == 0))
-                        r = add_job(c, sources + i, each, i == 0, e);
+        for (size_t i = 0; i < n && r >= 0; i += each) {
+                bool bottom = conversion_is_bottom(c, i);
+
+                if (!conversion_find_job(c, sources + i, each, bottom))
+                        r = add_job(c, sources + i, each, bottom, e);
+        }
         return r;
 }
 

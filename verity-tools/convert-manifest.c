@@ -29,8 +29,8 @@ static int layer_descriptor(const struct layer_job *j, bool last, sd_json_varian
         return r < 0 ? error_errno(e, r, "manifest") : 0;
 }
 
-static int signature_descriptor(const struct layer_job *j, size_t number, sd_json_variant **ret,
-                                struct error *e)
+static int signature_descriptor(const struct layer_job *j, const char *layer, size_t number,
+                                sd_json_variant **ret, struct error *e)
 {
         char root_hash[2 * VERITY_DIGEST_MAX + 1], title[64];
         _cleanup_json_ sd_json_variant *annotations = NULL;
@@ -38,7 +38,7 @@ static int signature_descriptor(const struct layer_job *j, size_t number, sd_jso
 
         verity_geometry_root_hash(&j->geometry, root_hash);
         (void)snprintf(title, sizeof(title), "layer-%zu.pkcs7.sig", number);
-        r = sd_json_buildo(&annotations, SD_JSON_BUILD_PAIR_STRING(OCI_LAYER_DIGEST, j->blob.digest),
+        r = sd_json_buildo(&annotations, SD_JSON_BUILD_PAIR_STRING(OCI_LAYER_DIGEST, layer),
                            SD_JSON_BUILD_PAIR_STRING(OCI_ROOT_HASH, root_hash),
                            SD_JSON_BUILD_PAIR_STRING(TITLE, title));
         if (r >= 0)
@@ -72,8 +72,8 @@ static void described_done(struct described *d)
         sd_json_variant_unref(d->report);
 }
 
-static int describe_layer(struct described *d, const struct layer_job *j, size_t number, bool last,
-                          struct error *e)
+static int describe_layer(struct described *d, const struct layer_job *j, const char *name, size_t number,
+                          bool last, struct error *e)
 {
         _cleanup_json_ sd_json_variant *layer = NULL, *signature = NULL;
         char root_hash[2 * VERITY_DIGEST_MAX + 1];
@@ -81,7 +81,7 @@ static int describe_layer(struct described *d, const struct layer_job *j, size_t
 
         r = layer_descriptor(j, last, &layer, e);
         if (r >= 0)
-                r = signature_descriptor(j, number, &signature, e);
+                r = signature_descriptor(j, name, number, &signature, e);
         if (r < 0)
                 return r;
         verity_geometry_root_hash(&j->geometry, root_hash);
@@ -108,11 +108,12 @@ static int describe_layers(struct conversion *c, const struct oci_image *image, 
                 return r;
         each = c->o->squash ? n : 1;
         for (size_t i = 0; i < n && r >= 0; i += each) {
-                struct layer_job *j = conversion_find_job(c, sources + i, each, i == 0);
+                struct layer_job *j = conversion_find_job(c, sources + i, each, conversion_is_bottom(c, i));
 
                 r = sign_layer(c, j, e);
                 if (r >= 0)
-                        r = describe_layer(d, j, i, i + each == n, e);
+                        r = describe_layer(d, j, c->o->signatures_only ? sources[i].digest : j->blob.digest,
+                                           i, i + each == n, e);
         }
         return r;
 }
@@ -201,20 +202,20 @@ static int convert_config(struct conversion *c, const struct oci_image *image, s
 
 /* --- referrers --- */
 
-/* A manifest of this artifact type whose subject is the image. */
+/* A manifest of this artifact type. */
 static int build_referrer(struct conversion *c, const char *artifact_type, sd_json_variant *blobs,
-                          sd_json_variant *annotations, const struct oci_blob *image, struct oci_blob *ret,
+                          sd_json_variant *annotations, sd_json_variant *subject, struct oci_blob *ret,
                           struct error *e)
 {
-        _cleanup_json_ sd_json_variant *subject = NULL, *empty = NULL, *manifest = NULL;
+        _cleanup_json_ sd_json_variant *empty = NULL, *manifest = NULL;
         struct oci_blob empty_blob = {};
         int r;
 
         r = layout_put(c->out, EMPTY_BLOB, strlen(EMPTY_BLOB), &empty_blob, e);
         if (r < 0)
                 return r;
-        if ((r = oci_descriptor_build(OCI_MANIFEST_TYPE, image, &subject)) < 0 ||
-            (r = oci_descriptor_build(OCI_EMPTY_TYPE, &empty_blob, &empty)) < 0)
+        r = oci_descriptor_build(OCI_EMPTY_TYPE, &empty_blob, &empty);
+        if (r < 0)
                 return error_errno(e, r, "signature manifest");
         r = sd_json_buildo(&manifest, SD_JSON_BUILD_PAIR_UNSIGNED("schemaVersion", 2),
                            SD_JSON_BUILD_PAIR_STRING("mediaType", OCI_MANIFEST_TYPE),
@@ -228,13 +229,13 @@ static int build_referrer(struct conversion *c, const char *artifact_type, sd_js
 }
 
 static int add_referrer(struct conversion *c, const char *artifact_type, sd_json_variant *blobs,
-                        sd_json_variant *annotations, const struct oci_blob *image, struct error *e)
+                        sd_json_variant *annotations, sd_json_variant *subject, struct error *e)
 {
         _cleanup_json_ sd_json_variant *entry = NULL;
         struct oci_blob blob = {};
         int r;
 
-        r = build_referrer(c, artifact_type, blobs, annotations, image, &blob, e);
+        r = build_referrer(c, artifact_type, blobs, annotations, subject, &blob, e);
         if (r < 0)
                 return r;
         r = oci_descriptor_build(OCI_MANIFEST_TYPE, &blob, &entry);
@@ -248,8 +249,8 @@ static int add_referrer(struct conversion *c, const char *artifact_type, sd_json
 }
 
 /* Notation's form: one referrer with the signatures of all layers. */
-static int add_layer_signatures(struct conversion *c, sd_json_variant *signatures,
-                                const struct oci_blob *image, struct error *e)
+static int add_layer_signatures(struct conversion *c, sd_json_variant *signatures, sd_json_variant *subject,
+                                struct error *e)
 {
         _cleanup_json_ sd_json_variant *annotations = NULL;
         int r;
@@ -257,11 +258,11 @@ static int add_layer_signatures(struct conversion *c, sd_json_variant *signature
         r = sd_json_buildo(&annotations,
                            SD_JSON_BUILD_PAIR_STRING("io.cncf.notary.dm-verity.signature", "true"));
         return r < 0 ? error_errno(e, r, "signature manifest")
-                     : add_referrer(c, OCI_VERITY_SIGNATURE_TYPE, signatures, annotations, image, e);
+                     : add_referrer(c, OCI_VERITY_SIGNATURE_TYPE, signatures, annotations, subject, e);
 }
 
 static int add_manifest_signature(struct conversion *c, const char *text, const struct oci_blob *image,
-                                  struct error *e)
+                                  sd_json_variant *subject, struct error *e)
 {
         _cleanup_json_ sd_json_variant *signature = NULL, *blobs = NULL;
         struct oci_blob blob = {};
@@ -274,7 +275,7 @@ static int add_manifest_signature(struct conversion *c, const char *text, const 
         if (r >= 0)
                 r = sd_json_variant_append_array(&blobs, signature);
         return r < 0 ? error_errno(e, r, "signature manifest")
-                     : add_referrer(c, OCI_MANIFEST_SIGNATURE_TYPE, blobs, NULL, image, e);
+                     : add_referrer(c, OCI_MANIFEST_SIGNATURE_TYPE, blobs, NULL, subject, e);
 }
 
 /* --- the image --- */
@@ -291,6 +292,7 @@ static bool signed_before(const struct conversion *c, const char *digest)
 static int sign_image(struct conversion *c, const char *text, const struct oci_blob *manifest,
                       sd_json_variant *signatures, struct error *e)
 {
+        _cleanup_json_ sd_json_variant *subject = NULL;
         char(*bigger)[72];
         int r;
 
@@ -301,8 +303,11 @@ static int sign_image(struct conversion *c, const char *text, const struct oci_b
                 return -ENOMEM;
         c->done = bigger;
         memcpy(c->done[c->n_done++], manifest->digest, sizeof(*bigger));
-        r = add_manifest_signature(c, text, manifest, e);
-        return r < 0 ? r : add_layer_signatures(c, signatures, manifest, e);
+        r = oci_descriptor_build(OCI_MANIFEST_TYPE, manifest, &subject);
+        if (r < 0)
+                return error_errno(e, r, "signature manifest");
+        r = add_manifest_signature(c, text, manifest, subject, e);
+        return r < 0 ? r : add_layer_signatures(c, signatures, subject, e);
 }
 
 static int build_manifest(struct conversion *c, const struct oci_image *image, sd_json_variant *config,
@@ -385,4 +390,26 @@ int conversion_add_image(struct conversion *c, const struct oci_image *image, sd
                            SD_JSON_BUILD_PAIR_STRING("digest", manifest.digest),
                            SD_JSON_BUILD_PAIR_VARIANT("layers", d.report));
         return r < 0 ? error_errno(e, r, "result") : 0;
+}
+
+/* A node that converts the layers itself gets these root hashes, since the same tar gives the same bytes. */
+int conversion_add_signatures(struct conversion *c, const struct oci_image *image, sd_json_variant **ret,
+                              struct error *e)
+{
+        _cleanup_(described_done) struct described d = {};
+        _cleanup_json_ sd_json_variant *subject = NULL;
+        struct oci_blob manifest = {.size = image->size};
+        int r;
+
+        memcpy(manifest.digest, image->digest, sizeof(manifest.digest));
+        r = describe_layers(c, image, &d, e);
+        if (r < 0)
+                return r;
+        r = oci_descriptor_build(image->media_type, &manifest, &subject);
+        if (r >= 0)
+                r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("reference", image->reference),
+                                   SD_JSON_BUILD_PAIR_STRING("digest", manifest.digest),
+                                   SD_JSON_BUILD_PAIR_VARIANT("layers", d.report));
+        return r < 0 ? error_errno(e, r, "signature manifest")
+                     : add_layer_signatures(c, d.signatures, subject, e);
 }

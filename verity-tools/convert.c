@@ -24,7 +24,8 @@ static int add_images(struct conversion *c, struct build_oci_result *result, str
                 _cleanup_json_ sd_json_variant *image = NULL;
                 int r;
 
-                r = conversion_add_image(c, &c->images[i], &image, e);
+                r = c->o->signatures_only ? conversion_add_signatures(c, &c->images[i], &image, e)
+                                          : conversion_add_image(c, &c->images[i], &image, e);
                 if (r < 0)
                         return error_prefix(e, r, "image %.200s", c->images[i].reference);
                 r = sd_json_variant_append_array(&result->images, image);
@@ -38,14 +39,27 @@ static int add_images(struct conversion *c, struct build_oci_result *result, str
         return layout_write_index(c->out, e);
 }
 
+static int check_push(const struct conversion *c, struct error *e)
+{
+        if (!c->o->push)
+                return 0;
+        if (c->n_images != 1)
+                return error_set(e, -EINVAL, "one image expected to be pushed, found %zu: name one of them",
+                                 c->n_images);
+        if (strchr(c->o->push, '@') && !c->o->signatures_only)
+                return error_set(e, -EINVAL,
+                                 "%s: a name without digest expected, since it is not known before",
+                                 c->o->push);
+        return 0;
+}
+
 static int convert(struct conversion *c, struct build_oci_result *result, struct error *e)
 {
         int r;
 
         r = oci_source_images(c->source, &c->images, &c->n_images, e);
-        if (r >= 0 && c->o->push && c->n_images != 1)
-                r = error_set(e, -EINVAL, "one image expected to be pushed, found %zu: name one of them",
-                              c->n_images);
+        if (r >= 0)
+                r = check_push(c, e);
         for (size_t i = 0; r >= 0 && i < c->n_images; i++) {
                 r = conversion_plan(c, &c->images[i], e);
                 if (r < 0)
@@ -71,7 +85,9 @@ int build_oci(const char *source, const char *output, const struct build_oci_opt
         struct build_oci_result result = {};
         int r;
 
-        r = layout_new(place, &c.out, e);
+        r = output ? layout_check_output(output, e) : 0;
+        if (r >= 0)
+                r = layout_new(place, &c.out, e);
         if (r >= 0)
                 r = oci_source_open(source, &from, &c.source, e);
         if (r >= 0) {

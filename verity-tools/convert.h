@@ -42,6 +42,10 @@ int conversion_build_layers(struct conversion *c, struct error *e);
 int conversion_add_image(struct conversion *c, const struct oci_image *image, sd_json_variant **ret,
                          struct error *e);
 
+/* With signatures_only: the signatures alone, whose subject is the image as it is. */
+int conversion_add_signatures(struct conversion *c, const struct oci_image *image, sd_json_variant **ret,
+                              struct error *e);
+
 /* A signature over the text, which is a root hash or a manifest; `name` is the one or the digest of the other
  * in hex digits. With digest_out there is none, and *ret stays as it is. */
 int conversion_sign(struct conversion *c, enum trust_purpose purpose, const char *name, const char *text,
@@ -50,6 +54,9 @@ int conversion_sign(struct conversion *c, enum trust_purpose purpose, const char
 /* The tars of an image, bottom first; to be freed. */
 int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
                       struct error *e);
+
+/* Whether layer i of an image is built as one below which nothing lies. */
+bool conversion_is_bottom(const struct conversion *c, size_t i);
 
 /* The job that makes a layer of these tars. */
 struct layer_job *conversion_find_job(const struct conversion *c, const struct oci_descriptor *sources,

@@ -246,19 +246,31 @@ static int sync_parent(const char *path, struct error *e)
         return fd < 0 || fsync(fd) < 0 ? error_errno(e, -errno, "%s", parent) : 0;
 }
 
-int layout_publish(struct layout *l, struct error *e)
+int layout_check_output(const char *output, struct error *e)
 {
         char marker[PATH_MAX];
+        int r = file_exists(AT_FDCWD, output);
+
+        if (r <= 0)
+                return r < 0 ? error_errno(e, r, "%s", output) : 0;
+        if (snprintf(marker, sizeof(marker), "%s/oci-layout", output) >= (int)sizeof(marker))
+                return error_errno(e, -ENAMETOOLONG, "%s", output);
+        if (file_exists(AT_FDCWD, marker) > 0)
+                return 0;
+        return error_set(e, -EEXIST, "%s: an OCI layout or nothing expected, found something else", output);
+}
+
+int layout_publish(struct layout *l, struct error *e)
+{
+        int r;
 
         if (renameat2(AT_FDCWD, l->path, AT_FDCWD, l->output, RENAME_NOREPLACE) == 0)
                 return sync_parent(l->output, e);
         if (errno != EEXIST)
                 return error_errno(e, -errno, "%s", l->output);
-        if (snprintf(marker, sizeof(marker), "%s/oci-layout", l->output) >= (int)sizeof(marker))
-                return error_errno(e, -ENAMETOOLONG, "%s", l->output);
-        if (file_exists(AT_FDCWD, marker) <= 0)
-                return error_set(e, -EEXIST, "%s: an OCI layout or nothing expected, found something else",
-                                 l->output);
+        r = layout_check_output(l->output, e);
+        if (r < 0)
+                return r;
         if (renameat2(AT_FDCWD, l->path, AT_FDCWD, l->output, RENAME_EXCHANGE) < 0)
                 return error_errno(e, -errno, "%s", l->output);
         return sync_parent(l->output, e);

@@ -11,6 +11,9 @@ struct oci_blob {
 
 struct layout;
 
+/* Whether a layout may be published as `output`: nothing is there, or a layout. -EEXIST if not. */
+int layout_check_output(const char *output, struct error *e);
+
 /* A new layout that is to be `output`, beside it. */
 int layout_new(const char *output, struct layout **ret, struct error *e);
 

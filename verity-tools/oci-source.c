@@ -337,8 +337,12 @@ static int take_document(const struct oci_source *s, const char *text, const cha
                 return -EBADMSG;
         before = image->manifest;
         image->manifest = v;
-        if (is_manifest(media_type))
+        if (is_manifest(media_type)) {
+                image->size = strlen(text);
+                image->media_type =
+                        strcmp(media_type, OCI_MANIFEST_TYPE) == 0 ? OCI_MANIFEST_TYPE : DOCKER_MANIFEST_TYPE;
                 return 0;
+        }
         if (!is_index(media_type))
                 return error_set(e, -EBADMSG, "%s: an image manifest expected, found media type \"%.80s\"",
                                  image->digest, media_type);

@@ -24,6 +24,8 @@ DEFINE_CLEANUP(struct oci_source *, oci_source_free)
 struct oci_image {
         char *reference;
         char digest[72]; /* of the manifest */
+        uint64_t size;
+        const char *media_type; /* OCI's or Docker's */
         sd_json_variant *manifest;
 };
 void oci_images_free(struct oci_image *images, size_t n);

@@ -22,7 +22,7 @@ struct verity_options {
         bool authority;
         const char *push, *platform, *authfile, *tls_ca;
         uint64_t timeout;
-        bool allow_setuid, deferred, squash, plain_http;
+        bool allow_setuid, deferred, squash, signatures_only, plain_http;
 };
 
 extern struct verity_options options;

@@ -89,7 +89,7 @@ static int push_all(const struct push *p, sd_json_variant *manifests, const char
                 if (!sd_json_variant_by_key(entry, "artifactType"))
                         image = d;
         }
-        return r < 0 ? r : push_manifest(p, &image, tag, subject, e);
+        return r < 0 || image.digest[0] == '\0' ? r : push_manifest(p, &image, tag, subject, e);
 }
 
 int layout_push(const char *path, const char *reference, const struct registry_options *o, struct error *e)
@@ -107,10 +107,6 @@ int layout_push(const char *path, const char *reference, const struct registry_o
         r = registry_reference_parse(reference + strlen(OCI_REGISTRY_PREFIX), &to, e);
         if (r < 0)
                 return r;
-        if (to.digest[0] != '\0')
-                return error_set(e, -EINVAL,
-                                 "%s: a name without digest expected, since it is not known before",
-                                 reference);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return error_errno(e, -errno, "%s", path);

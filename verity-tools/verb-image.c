@@ -6,28 +6,55 @@
 #include <string.h>
 
 #include "build.h"
+#include "internal.h"
 #include "program.h"
+
+/* One of the two signers: its key is here, or elsewhere. */
+static int open_one(const char *what, const char *key, const char *certificate, struct trust_signer **ret,
+                    struct error *e)
+{
+        bool elsewhere = options.digest_out || options.attach;
+
+        if (!certificate)
+                return error_set(e, -EINVAL, "--%scertificate= expected, see --help", what);
+        if (!key == !elsewhere)
+                return error_set(e, -EINVAL, "one of --%skey=, --digest-out= and --attach= expected", what);
+        return open_signer(key, certificate, ret, e);
+}
 
 static int open_signers(struct trust_signer **ret_layer, struct trust_signer **ret_manifest, struct error *e)
 {
-        bool elsewhere = options.digest_out || options.attach;
         int r;
 
-        if (!options.certificate || !options.manifest_certificate)
-                return error_set(e, -EINVAL,
-                                 "--certificate= and --manifest-certificate= expected, see --help");
-        if (elsewhere ? options.key || options.manifest_key || (options.digest_out && options.attach)
-                      : !options.key || !options.manifest_key)
-                return error_set(
-                        e, -EINVAL,
-                        "--key= and --manifest-key= expected, or one of --digest-out= and --attach=");
-        r = open_signer(options.key, options.certificate, ret_layer, e);
-        return r < 0 ? r : open_signer(options.manifest_key, options.manifest_certificate, ret_manifest, e);
+        if (options.digest_out && options.attach)
+                return error_set(e, -EINVAL, "one of --digest-out= and --attach= expected, found both");
+        r = open_one("", options.key, options.certificate, ret_layer, e);
+        return r < 0 || options.signatures_only ? r
+                                                : open_one("manifest-", options.manifest_key,
+                                                           options.manifest_certificate, ret_manifest, e);
 }
 
-static int print_result(const struct build_oci_result *result)
+/* Where the result goes. */
+static int check_place(const char *operand, struct build_oci_options *o, struct error *e)
 {
-        const char *place = options.digest_out ?: options.output ?: options.push;
+        if (options.signatures_only) {
+                if (options.output || options.push || options.squash ||
+                    strncmp(operand, OCI_REGISTRY_PREFIX, strlen(OCI_REGISTRY_PREFIX)) != 0)
+                        return error_set(
+                                e, -EINVAL,
+                                "--signatures-only: docker://IMAGE without --output=, --push= and --squash "
+                                "expected");
+                o->push = operand;
+                return 0;
+        }
+        if (!options.output && !options.push && !options.digest_out)
+                return error_set(e, -EINVAL, "--output=LAYOUT or --push=docker://… expected, found none");
+        return 0;
+}
+
+static int print_result(const struct build_oci_result *result, const struct build_oci_options *o)
+{
+        const char *place = options.digest_out ?: options.output ?: o->push;
         _cleanup_json_ sd_json_variant *v = NULL;
         int r;
 
@@ -36,13 +63,13 @@ static int print_result(const struct build_oci_result *result)
                            result->n_layers, result->size, place);
                 return r < 0 ? -EIO : 0;
         }
-        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("output", place),
-                           SD_JSON_BUILD_PAIR_CONDITION(options.push != NULL, "pushed",
-                                                        SD_JSON_BUILD_STRING(options.push)),
-                           SD_JSON_BUILD_PAIR_UNSIGNED("images", result->n_images),
-                           SD_JSON_BUILD_PAIR_UNSIGNED("layers", result->n_layers),
-                           SD_JSON_BUILD_PAIR_UNSIGNED("size", result->size),
-                           SD_JSON_BUILD_PAIR_VARIANT("details", result->images));
+        r = sd_json_buildo(
+                &v, SD_JSON_BUILD_PAIR_STRING("output", place),
+                SD_JSON_BUILD_PAIR_CONDITION(o->push != NULL, "pushed", SD_JSON_BUILD_STRING(o->push)),
+                SD_JSON_BUILD_PAIR_UNSIGNED("images", result->n_images),
+                SD_JSON_BUILD_PAIR_UNSIGNED("layers", result->n_layers),
+                SD_JSON_BUILD_PAIR_UNSIGNED("size", result->size),
+                SD_JSON_BUILD_PAIR_VARIANT("details", result->images));
         return r < 0 ? r : json_print(v, options.json);
 }
 
@@ -88,6 +115,7 @@ static int image(const char *operand, struct error *e)
         struct build_oci_options o = {
                 .allow_setuid = options.allow_setuid,
                 .squash = options.squash,
+                .signatures_only = options.signatures_only,
                 .platform = options.platform,
                 .push = options.push,
                 .digest_out = options.digest_out,
@@ -96,9 +124,9 @@ static int image(const char *operand, struct error *e)
         char scratch[PATH_MAX];
         int r;
 
-        if (!options.output && !options.push && !options.digest_out)
-                return error_set(e, -EINVAL, "--output=LAYOUT or --push=docker://… expected, found none");
-        r = open_signers(&layer, &manifest, e);
+        r = check_place(operand, &o, e);
+        if (r >= 0)
+                r = open_signers(&layer, &manifest, e);
         if (r >= 0)
                 r = scratch_path(scratch, e);
         if (r < 0)
@@ -108,7 +136,7 @@ static int image(const char *operand, struct error *e)
         o.scratch = scratch;
         registry_options_from(&o.registry);
         r = convert(operand, &o, &result, e);
-        return r < 0 ? r : print_result(&result);
+        return r < 0 ? r : print_result(&result, &o);
 }
 
 int verb_image(int argc, char **argv)

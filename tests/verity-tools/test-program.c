@@ -68,7 +68,7 @@ ParameterizedTestParameters(program, exit_status)
                 {"verity build absent -o x", 2, "absent"},
                 {"verity build t -o x --file-contexts=absent", 2, "absent"},
                 {"chmod u+s t/a; verity build t -o x", 1, "--allow-setuid"},
-                {"verity image t -o x", 2, "--manifest-certificate"},
+                {"verity image t -o x", 2, "--certificate"},
                 {"verity keygen --purpose=layer --key=layer.key --certificate=new.pem", 2, "layer.key"},
                 {"verity keygen --purpose=layer --key=new.key --certificate=layer.pem", 2, "layer.pem"},
                 {"verity keygen --purpose=other --key=new.key --certificate=new.pem", 2, "found \"other\""},

@@ -77,6 +77,7 @@ static int free_port(void)
         struct sockaddr_in a = loopback(0);
         socklen_t size = sizeof(a);
 
+        cr_assert_geq(fd, 0);
         cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
         cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &size), 0);
         return ntohs(a.sin_port);
@@ -87,6 +88,7 @@ static bool listens(int port)
         _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct sockaddr_in a = loopback(port);
 
+        cr_assert_geq(fd, 0);
         return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
 }
 
@@ -201,6 +203,42 @@ Test(registry, pushing_twice_lists_each_signature_once)
                 "oras discover --plain-http --format=json 127.0.0.1:%d/signed:1 | grep -c '\"artifactType\"'",
                 made.port);
         cr_expect_str_eq(n, "4", "two layer signatures, which ECDSA makes anew, and two of the manifest");
+}
+
+Test(registry, signatures_alone_are_of_the_layers_as_they_are)
+{
+        struct build_oci_options o = {
+                .layer_signer = made.layer,
+                .scratch = "scratch",
+                .platform = "linux/amd64",
+                .signatures_only = true,
+        };
+        _cleanup_(build_oci_result_done) struct build_oci_result result = {};
+        _cleanup_free_ char *before = NULL, *after = NULL, *root_hash = NULL, *signatures = NULL;
+        struct error e = {};
+
+        start_registry("", "");
+        shell("skopeo --insecure-policy copy -q --dest-tls-verify=false oci:source:sample:1 %s",
+              url("sample:1"));
+        before = shell_output("skopeo inspect --raw --tls-verify=false %s", url("sample:1"));
+        o.push = url("sample:1");
+        cr_assert_eq(build_oci(o.push, NULL, &o, &result, &e), 0, "%s", e.message);
+        after = shell_output("skopeo inspect --raw --tls-verify=false %s", url("sample:1"));
+        cr_expect_str_eq(before, after);
+        root_hash =
+                shell_output("%s/verity build a.tar.gz -o a.img && sha256sum a.tar.gz | cut -c1-64", BIN_DIR);
+        signatures =
+                shell_output("r=127.0.0.1:%d/sample && d=$(oras discover --plain-http --format=json $r:1 | "
+                             "grep -A1 digest | grep -o 'sha256:[0-9a-f]*' | tail -1) && "
+                             "oras manifest fetch --plain-http $r@$d",
+                             made.port);
+        cr_expect_not_null(strstr(signatures, strchr(root_hash, '\n') + 1), "%s", signatures);
+        *strchr(root_hash, '\n') = '\0';
+        cr_expect_not_null(strstr(signatures, root_hash), "%s", signatures);
+        cr_expect_not_null(strstr(signatures, "\"io.cncf.notary.dm-verity.signature\":\"true\""), "%s",
+                           signatures);
+        cr_expect_not_null(strstr(signatures, "layer-1.pkcs7.sig"), "%s", signatures);
+        expect_nothing_left();
 }
 
 /* A certificate authority, a certificate for 127.0.0.1 from it, and an authority that has nothing to do with
