@@ -454,6 +454,65 @@ ParameterizedTest(struct damage *d, oci, bad_layouts)
         expect_nothing_left();
 }
 
+struct lie {
+        char from[64], to[96];
+        int error;
+        char message[48];
+};
+
+/* All digests hold, and the manifest says what cannot be. */
+ParameterizedTestParameters(oci, lying_manifests)
+{
+        static struct lie cases[] = {
+                {"layer.v1.tar+gzip", "layer.nondistributable.v1.tar+gzip", -EBADMSG,
+                 "media type of a tar layer"},
+                {"layer.v1.tar+gzip", "layer.v1.tar+zip", -EBADMSG, "media type of a tar layer"},
+                {"oci.image.config", "cncf.helm.config", -EBADMSG, "the configuration of an image"},
+                {"\\(layers.*\"size\":\\)", "\\11", -EBADMSG, "bytes expected, found"},
+                {"\\(layers.*\"size\":\\)", "\\1-1", -EBADMSG, "size"},
+                {"\\(layers.*\"size\":\\)", "\\1900000000000", -E2BIG, "bytes expected, found"},
+                {"\"layers\":\\[", "\"layers\":[],\"x\":[", -EBADMSG, "1 to 128 layers expected, found 0"},
+                {"\"layers\":\\[", "\"layers\":7,\"x\":[", -EBADMSG, "layers"},
+                {"sha256:", "sha512:", -EBADMSG, "digest \"sha256:\""},
+                {"sha256:[0-9a-f]*", "sha256:../../../etc/passwd", -EBADMSG, "digest \"sha256:\""},
+        };
+
+        return cr_make_param_array(struct lie, cases, ELEMENTSOF(cases));
+}
+
+ParameterizedTest(struct lie *l, oci, lying_manifests)
+{
+        struct error e = {};
+
+        shell("cd source && m=$(grep -o 'sha256:[0-9a-f]*' index.json | cut -c8-) && "
+              "sed 's|%s|%s|' blobs/sha256/$m >new && ! cmp -s new blobs/sha256/$m && "
+              "d=$(sha256sum new | cut -c1-64) && s=$(stat -c %%s new) && mv new blobs/sha256/$d && "
+              "sed -i \"s/sha256:$m\\\",\\\"size\\\":[0-9]*/sha256:$d\\\",\\\"size\\\":$s/\" index.json",
+              l->from, l->to);
+        cr_expect_eq(convert("source", &e), l->error, "%s: %s", l->to, e.message);
+        cr_expect_not_null(strstr(e.message, l->message), "%s: %s", l->to, e.message);
+        expect_nothing_left();
+}
+
+Test(oci, too_many_layers)
+{
+        const char *tars[STORE_LAYERS_MAX + 1];
+        struct error e = {};
+
+        put_whiteouts();
+        for (size_t i = 0; i < ELEMENTSOF(tars); i++)
+                tars[i] = "1.tar";
+        put_image("sample:1", "", tars, ELEMENTSOF(tars));
+        cr_expect_eq(convert("source", &e), -EBADMSG);
+        cr_expect_not_null(strstr(e.message, "1 to 128 layers expected, found 129"), "%s", e.message);
+        put_image("sample:1", "", tars, ELEMENTSOF(tars) - 1);
+        cr_expect_eq(convert("source", &e), 0, "%s", e.message);
+        put_text("store2/file", "x");
+        cr_expect_eq(build_oci("source", "store2", &(struct build_oci_options){},
+                               &(struct build_oci_result){}, &e),
+                     -EEXIST, "what is no layout is not replaced");
+}
+
 Test(oci, a_failure_leaves_the_store_that_was_there)
 {
         _cleanup_free_ char *before = NULL, *after = NULL;
