@@ -39,27 +39,38 @@ static int check_super(const struct erofs_image *image, uint64_t covered, struct
         return 0;
 }
 
-static int check_privilege(struct erofs_image *image, const struct erofs_entry *entry, struct error *e)
+static int check_attributes(struct erofs_image *image, const struct erofs_inode *inode, bool allow_setuid,
+                            struct error *e)
 {
         struct erofs_xattrs x = {};
         bool capable;
         int r;
 
-        if (S_ISREG(entry->inode.mode) && (entry->inode.mode & (S_ISUID | S_ISGID)))
-                return error_set(
-                        e, -EBADMSG,
-                        "/%s: a file without setuid or setgid expected, found one; see --allow-setuid",
-                        entry->path);
-        r = erofs_inode_xattrs(image, &entry->inode, &x, e);
+        if (!allow_setuid && S_ISREG(inode->mode) && (inode->mode & (S_ISUID | S_ISGID)))
+                return error_set(e, -EBADMSG,
+                                 "a file without setuid or setgid expected, found one; see --allow-setuid");
+        r = erofs_inode_xattrs(image, inode, &x, e);
         if (r < 0)
-                return error_prefix(e, r, "/%s", entry->path);
+                return r;
         capable = erofs_xattrs_have(&x, "security.capability");
         erofs_xattrs_done(&x);
-        if (capable)
+        if (capable && !allow_setuid)
                 return error_set(e, -EBADMSG,
-                                 "/%s: a file without capabilities expected, found some; see --allow-setuid",
-                                 entry->path);
+                                 "a file without capabilities expected, found some; see --allow-setuid");
         return 0;
+}
+
+/* Each chunk lies in the image; other layouts are checked with their inode. */
+static int check_chunks(struct erofs_image *image, const struct erofs_inode *inode, struct error *e)
+{
+        uint64_t offset, size = 0;
+        int r = 0;
+
+        if (!S_ISREG(inode->mode) || inode->layout != EROFS_CHUNKED)
+                return 0;
+        for (uint64_t at = 0; r >= 0 && at < inode->size; at += size)
+                r = erofs_inode_map(image, inode, at, &offset, &size, e);
+        return r;
 }
 
 static int check_tree(struct erofs_image *image, bool allow_setuid, struct error *e)
@@ -73,8 +84,13 @@ static int check_tree(struct erofs_image *image, bool allow_setuid, struct error
                 r = erofs_walk_next(w, &entry, e);
                 if (r <= 0)
                         return r;
-                if (!allow_setuid && !entry->another_name)
-                        r = check_privilege(image, entry, e);
+                if (entry->another_name)
+                        continue;
+                r = check_attributes(image, &entry->inode, allow_setuid, e);
+                if (r >= 0)
+                        r = check_chunks(image, &entry->inode, e);
+                if (r < 0)
+                        (void)error_prefix(e, r, "/%s", entry->path);
         }
         return r;
 }

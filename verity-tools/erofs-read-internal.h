@@ -29,6 +29,11 @@ struct erofs_image {
 /* Counts what is read on behalf of the image. -EBADMSG when it is more than a sound one needs. */
 int erofs_metadata_charge(struct erofs_image *image, uint64_t size, struct error *e);
 
+static inline bool erofs_inside(const struct erofs_image *image, uint64_t offset, uint64_t size)
+{
+        return size <= image->size && offset <= image->size - size;
+}
+
 /* Reads what lies at an offset of the image, which must be in it. */
 int erofs_image_pread(const struct erofs_image *image, void *buf, size_t size, uint64_t offset,
                       struct error *e);

@@ -442,6 +442,25 @@ Test(erofs, lies_of_attributes)
         }
 }
 
+/* Chunks are looked at before an image is signed, not when it is listed. */
+Test(erofs, lies_of_chunks)
+{
+        static const struct erofs_chunk_index lies[] = {{.block = 0xfffffffe}, {.block = 1, .device = 1}};
+
+        for (size_t i = 0; i < ELEMENTSOF(lies); i++) {
+                struct picture p = small_picture("--chunksize=4096 -Eforce-chunk-indexes");
+                struct erofs_inode inode;
+                struct error e = {};
+                uint64_t at = find(&p, "f", &inode) + sizeof(struct erofs_inode_extended);
+
+                cr_expect_eq(erofs_check_fit(p.fd, 0, p.size, false, &e), 0, "%s", e.message);
+                cr_assert_eq(pwrite_full(p.fd, &lies[i], sizeof(lies[i]), at + sizeof(lies[i])), 0);
+                cr_expect_eq(erofs_check_fit(p.fd, 0, p.size, true, &e), -EBADMSG);
+                cr_expect_eq(strncmp(e.message, "/f: ", 4), 0, "%s", e.message);
+                picture_done(&p);
+        }
+}
+
 static int no_difference(void *userdata, const struct erofs_difference *d, struct error *e)
 {
         return error_set(e, -EUCLEAN, "%s", d->path);
