@@ -3,9 +3,12 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "selinux/selinux.h"
 #include "test.h"
 
@@ -105,6 +108,30 @@ Test(new_type, leaves_no_finding)
         for (size_t i = 0; i < f.n; i++)
                 cr_expect_fail("%s: %s", f.items[i].name, f.items[i].about);
         selinux_findings_done(&f);
+}
+
+/* selinux/compile, by which the image is built, takes the file that new-type writes. */
+Test(new_type, the_image_takes_it)
+{
+        char directory[] = "/tmp/selinux-type.XXXXXX", command[256], path[64];
+        _cleanup_(selinux_policy_free_ptr) struct selinux_policy *p = NULL;
+        _cleanup_free_ char *contexts = NULL;
+        struct error e = {};
+
+        cr_assert_not_null(mkdtemp(directory));
+        (void)snprintf(command, sizeof(command),
+                       BIN_DIR "/selinux-policy new-type " POLICY " web --device=kvm -o %s/web.cil && " POLICY
+                               "/../compile %s %s",
+                       directory, directory, directory);
+        cr_assert_eq(system(command), 0); /* NOLINT(cert-env33-c) */
+        (void)snprintf(path, sizeof(path), "%s/policy.33", directory);
+        cr_assert_eq(selinux_policy_read(path, &p, &e), 0, "%s", e.message);
+        cr_expect(allows(p, WEB("c1,c2"), OBJECT("web_kvm_t"), "chr_file", "open"));
+        (void)snprintf(path, sizeof(path), "%s/boot_contexts", directory);
+        cr_assert_eq(read_file(AT_FDCWD, path, 65536, &contexts, NULL, &e), 0, "%s", e.message);
+        cr_expect_not_null(strstr(contexts, "/dev/(.*/)?kvm\t-c\tsystem_u:object_r:web_kvm_t:s0\n"));
+        (void)snprintf(command, sizeof(command), "rm -r %s", directory);
+        cr_assert_eq(system(command), 0); /* NOLINT(cert-env33-c) */
 }
 
 struct wish {
