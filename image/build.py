@@ -153,6 +153,7 @@ def verity_outputs(name):
 
 
 def make_root():
+    run(BIN / "selinux-policy", "check", TOP / "selinux/policy", "--tree", BUILD / "tree/root")
     verity_image(BUILD / "tree/root", OUT / "root", "rootfs", "--file-contexts", BUILD / "release/selinux/file_contexts")
 
 
