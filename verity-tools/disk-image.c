@@ -41,6 +41,7 @@ const struct disk_architecture *disk_architecture_from_name(const char *name)
 DEFINE_CLEANUP(struct fdisk_context *, fdisk_unref_context)
 DEFINE_CLEANUP(struct fdisk_partition *, fdisk_unref_partition)
 DEFINE_CLEANUP(struct fdisk_parttype *, fdisk_unref_parttype)
+DEFINE_CLEANUP(struct fdisk_script *, fdisk_unref_script)
 DEFINE_CLEANUP(struct fdisk_table *, fdisk_unref_table)
 
 /* libfdisk tells what is wrong by asking. The first warning is kept. */
@@ -109,10 +110,26 @@ static int add_partition(struct fdisk_context *cxt, const struct disk_partition 
                        : fdisk_gpt_set_partition_attrs(cxt, number, UINT64_C(1) << READ_ONLY_BIT);
 }
 
+/* An empty table. Its first usable sector would else depend on the size of the disk. */
+static int create_table(struct fdisk_context *cxt, sd_id128_t uuid)
+{
+        _cleanup_(fdisk_unref_script_ptr) struct fdisk_script *script = fdisk_new_script(cxt);
+        char text[SD_ID128_UUID_STRING_MAX];
+        int r;
+
+        if (!script)
+                return -ENOMEM;
+        r = fdisk_script_set_header(script, "first-lba", "2048");
+        if (r >= 0)
+                r = fdisk_set_script(cxt, script);
+        if (r >= 0)
+                r = fdisk_create_disklabel(cxt, "gpt");
+        return r < 0 ? r : fdisk_set_disklabel_id_from_string(cxt, sd_id128_to_uuid_string(uuid, text));
+}
+
 int disk_image_write(int fd, const struct disk_image *d, struct error *e)
 {
         _cleanup_(fdisk_unref_context_ptr) struct fdisk_context *cxt = NULL;
-        char text[SD_ID128_UUID_STRING_MAX];
         struct error warning = {};
         uint64_t end = 0;
         int r;
@@ -125,9 +142,7 @@ int disk_image_write(int fd, const struct disk_image *d, struct error *e)
         r = open_context(fd, false, &warning, &cxt, e);
         if (r < 0)
                 return r;
-        r = fdisk_create_disklabel(cxt, "gpt");
-        if (r >= 0)
-                r = fdisk_set_disklabel_id_from_string(cxt, sd_id128_to_uuid_string(d->uuid, text));
+        r = create_table(cxt, d->uuid);
         for (size_t i = 0; r >= 0 && i < d->n_partitions; i++)
                 r = add_partition(cxt, &d->partitions[i], i);
         if (r >= 0)

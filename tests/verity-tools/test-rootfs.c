@@ -75,6 +75,15 @@ Test(rootfs, same_bytes_from_tree_and_tar_whatever_the_surroundings)
               "verity rootfs t.tar -o tar.raw && cmp tar.raw unsigned.raw");
 }
 
+/* The digest is also in FORMAT.md. Another one is another format. */
+Test(rootfs, golden_digest)
+{
+        shell("mkdir -m 755 t && echo hello >t/hello && chmod 644 t/hello && verity rootfs t -o h.raw && "
+              "d=$(sha256sum <h.raw | cut -d' ' -f1) && "
+              "test $d = e11550dae2f95161792b01cb1e6ecc0633ca6d091ae15fb2606bbed86b128c67 && grep -q "
+              "$d " FORMAT_PAGE);
+}
+
 Test(rootfs, other_architectures_and_labels)
 {
         shell("verity rootfs tree -o arm.raw --architecture=arm64 --label=my_root-1.2 --key=k "
