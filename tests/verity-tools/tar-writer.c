@@ -13,8 +13,11 @@
 
 static uint8_t *extend(struct tar_writer *w, size_t size)
 {
-        w->data = realloc(w->data, w->size + size);
-        cr_assert_not_null(w->data);
+        if (w->size + size > w->room) {
+                w->room = 2 * (w->size + size);
+                w->data = realloc(w->data, w->room);
+                cr_assert_not_null(w->data);
+        }
         memset(w->data + w->size, 0, size);
         w->size += size;
         return w->data + w->size - size;

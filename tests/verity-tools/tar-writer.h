@@ -7,7 +7,7 @@
 
 struct tar_writer {
         uint8_t *data;
-        size_t size;
+        size_t size, room;
         char *pax; /* records for the next header */
         size_t pax_size;
 };

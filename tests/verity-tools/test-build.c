@@ -306,6 +306,41 @@ Test(build, an_old_output_survives_a_failure)
         cr_expect_str_eq(text, "old");
 }
 
+/* Old or new, whenever the writer is killed; what it had begun has no name, but for the moment between
+ * getting one and t.img. */
+Test(build, killed_at_any_moment)
+{
+        struct verity_geometry g = {};
+        size_t finished = 0;
+
+        shell("mkdir t && head -c 30000000 /dev/urandom >t/a && tar -cf t.tar t");
+        cr_assert_eq(build("t.tar", "good.img", &g, NULL), 0);
+        for (unsigned i = 0; i < 40; i++) {
+                put_text("t.img", "old");
+                shell("timeout -s KILL %f %s/verity build t.tar -o t.img >/dev/null || test $? = 137",
+                      0.001 + i * 0.003, BIN_DIR);
+                shell("for f in t.img*; do test \"$(cat $f | head -c 3)\" = old || cmp $f good.img; done; rm "
+                      "-f t.img.*.tmp");
+                shell("test $(ls | wc -l) = 4");
+                finished += file_exists(AT_FDCWD, "t.img") == 1;
+        }
+        cr_expect_eq(finished, 40);
+}
+
+Test(build, no_space)
+{
+        shell("mkdir m t && head -c 8000000 /dev/urandom >t/a && tar -cf t.tar t && unshare -m sh -c '"
+              "mount -t tmpfs -o size=4m tmpfs m && echo old >m/t.img && "
+              "{ %s/verity build t.tar -o m/t.img 2>message; test $? = 2; } && grep -q \"No space\" message "
+              "&& "
+              "{ %s/verity build t -o m/t.img 2>message; test $? = 2; } && "
+              "{ %s/verity build t -o t.data --hash-file=m/t.img 2>message; test $? = 0; } && "
+              "! head -c 8000000 /dev/zero >m/fill 2>/dev/null && { %s/verity build t -o t.data2 --hash-file=m/t.hash "
+              "2>message; test $? = 2; } && "
+              "test ! -e t.data2 && test $(ls m | wc -l) = 2'",
+              BIN_DIR, BIN_DIR, BIN_DIR, BIN_DIR);
+}
+
 Test(build, geometry_is_read_back_and_compared)
 {
         struct verity_geometry g = {}, again = {};
