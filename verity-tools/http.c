@@ -259,6 +259,7 @@ static CURLcode set_up(struct http_client *c, CURL *h, struct exchange *x, struc
         code |= curl_easy_setopt(h, CURLOPT_URL, q->url);
         code |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
         code |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+        code |= curl_easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
         code |= curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         code |= curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.0/8,::1");
         code |= curl_easy_setopt(h, CURLOPT_USERAGENT, "verity/" HOLDFAST_VERSION);

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -21,6 +22,7 @@ DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 struct layout {
         char *output;
         char *path;              /* temporary */
+        int lock_fd;             /* of it: while it is locked it is in use */
         sd_json_variant **index; /* descriptors */
         size_t n_index;
 };
@@ -30,12 +32,18 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
         return remove(path);
 }
 
+static void remove_tree(const char *path)
+{
+        (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 struct layout *layout_free(struct layout *l)
 {
         if (!l)
                 return NULL;
         if (l->path)
-                (void)nftw(l->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+                remove_tree(l->path);
+        (void)close_fd(l->lock_fd);
         for (size_t i = 0; i < l->n_index; i++)
                 sd_json_variant_unref(l->index[i]);
         free(l->index);
@@ -43,6 +51,68 @@ struct layout *layout_free(struct layout *l)
         free(l->output);
         free(l);
         return NULL;
+}
+
+/* The directory of a path, with a slash at its end; to be freed. */
+static char *parent_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
+}
+
+/* Whether this is the temporary name of a layout that is to be `base`. */
+static bool is_temporary(const char *name, const char *base)
+{
+        size_t n = strlen(base);
+
+        return strncmp(name, base, n) == 0 && name[n] == '.' &&
+               strspn(name + n + 1, "0123456789abcdef") == 16 && strcmp(name + n + 17, ".tmp") == 0;
+}
+
+/* Removes one that is ours, has begun and is not in use. */
+static void remove_if_stale(const char *path)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+
+        if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && file_exists(fd, "blobs") > 0 &&
+            flock(fd, LOCK_EX | LOCK_NB) == 0)
+                remove_tree(path);
+}
+
+/* What killed conversions to the same output left. That it cannot be removed is no reason not to begin. */
+static void remove_stale(const char *output)
+{
+        _cleanup_free_ char *parent = parent_of(output);
+        const char *slash = strrchr(output, '/');
+        _cleanup_closedir_ DIR *d = parent ? opendir(parent) : NULL;
+        char path[PATH_MAX];
+        struct dirent *entry;
+
+        while (d && (entry = readdir(d)) != NULL)
+                if (is_temporary(entry->d_name, slash ? slash + 1 : output) &&
+                    snprintf(path, sizeof(path), "%s%s", parent, entry->d_name) < (int)sizeof(path))
+                        remove_if_stale(path);
+}
+
+/* The directory is locked before it has anything in it: until then it is not taken for stale. */
+static int make_locked(struct layout *l, struct error *e)
+{
+        _cleanup_free_ char *parent = parent_of(l->path);
+        int r;
+
+        if (!parent)
+                return -ENOMEM;
+        r = make_directories(parent, 0755, e);
+        if (r < 0)
+                return r;
+        if (mkdir(l->path, 0755) < 0)
+                return error_errno(e, -errno, "%s", l->path);
+        l->lock_fd = open(l->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (l->lock_fd < 0 || flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
+                return error_errno(e, -errno, "%s", l->path);
+        return 0;
 }
 
 int layout_new(const char *output, struct layout **ret, struct error *e)
@@ -55,6 +125,7 @@ int layout_new(const char *output, struct layout **ret, struct error *e)
 
         if (!l)
                 return -ENOMEM;
+        l->lock_fd = -EBADF;
         while (n > 1 && output[n - 1] == '/')
                 n--;
         l->output = strndup(output, n);
@@ -68,7 +139,10 @@ int layout_new(const char *output, struct layout **ret, struct error *e)
         l->path = strndup(blobs, strlen(blobs) - strlen("/blobs/sha256"));
         if (!l->path)
                 return -ENOMEM;
-        r = make_directories(blobs, 0755, e);
+        remove_stale(l->output);
+        r = make_locked(l, e);
+        if (r >= 0)
+                r = make_directories(blobs, 0755, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -237,8 +311,7 @@ int layout_write_index(struct layout *l, struct error *e)
 
 static int sync_parent(const char *path, struct error *e)
 {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+        _cleanup_free_ char *parent = parent_of(path);
         _cleanup_close_ int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
 
         if (!parent)

@@ -14,7 +14,7 @@ struct layout;
 /* Whether a layout may be published as `output`: nothing is there, or a layout. -EEXIST if not. */
 int layout_check_output(const char *output, struct error *e);
 
-/* A new layout that is to be `output`, beside it. */
+/* A new layout that is to be `output`, beside it. What killed processes left there is removed. */
 int layout_new(const char *output, struct layout **ret, struct error *e);
 
 /* Removes what was not published. */

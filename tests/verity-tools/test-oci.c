@@ -276,6 +276,10 @@ Test(oci, a_killed_conversion_leaves_a_whole_store)
                 shell("timeout -s KILL 0.%03d " CONVERT " || test $? = 137; "
                       "%s/verity verify store --trust=trust >/dev/null",
                       ms, BIN_DIR);
+        shell("mkdir -p store.0123456789abcdef.tmp/blobs store.0123456789abcdee.tmp/blobs "
+              "store.xyz.tmp/blobs && "
+              "flock store.0123456789abcdee.tmp " CONVERT " && "
+              "test \"$(ls -d *.tmp | tr '\\n' ' ')\" = 'store.0123456789abcdee.tmp store.xyz.tmp '");
 }
 
 Test(oci, a_write_that_fails_leaves_the_store_that_was_there)
