@@ -20,7 +20,7 @@
 #define SEGMENT (BLOCK / DIGEST * BLOCK)
 #define SEGMENTS_MAX 32
 
-/* Digests above this many bytes go to an unlinked temporary file. */
+/* More bytes of digests go to an unlinked temporary file. */
 #define DIGESTS_IN_MEMORY ((size_t)32 * 1024 * 1024)
 #define SPILL_DIRECTORY "/var/tmp"
 
@@ -38,6 +38,7 @@ struct image_stream {
         struct segment segments[SEGMENTS_MAX];
         struct segment *current; /* where the caller appends */
         uint64_t position;       /* of the next byte */
+        size_t digests_max;      /* bytes of them in memory */
 
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t changed;
@@ -79,7 +80,7 @@ static int keep_digests(struct image_stream *s, uint64_t at, const uint8_t *dige
 {
         int r;
 
-        if (at < DIGESTS_IN_MEMORY) {
+        if (at < s->digests_max) {
                 r = grow_digests(s, (size_t)at + size);
                 if (r >= 0)
                         memcpy(s->digests + at, digests, size);
@@ -89,7 +90,7 @@ static int keep_digests(struct image_stream *s, uint64_t at, const uint8_t *dige
                 s->spill_fd = open(SPILL_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (s->spill_fd < 0)
                 return -errno;
-        return pwrite_full(s->spill_fd, digests, size, at - DIGESTS_IN_MEMORY);
+        return pwrite_full(s->spill_fd, digests, size, at - s->digests_max);
 }
 
 /* --- segments --- */
@@ -334,7 +335,7 @@ int image_stream_patch(struct image_stream *s, uint64_t at, const void *data, si
 
 static int write_lowest(const struct image_stream *s, int hash_fd, uint64_t offset, uint64_t size)
 {
-        size_t in_memory = size < DIGESTS_IN_MEMORY ? (size_t)size : DIGESTS_IN_MEMORY;
+        size_t in_memory = size < s->digests_max ? (size_t)size : s->digests_max;
         uint8_t *buffer = s->segments[0].data;
         int r;
 
@@ -342,7 +343,7 @@ static int write_lowest(const struct image_stream *s, int hash_fd, uint64_t offs
         for (uint64_t at = in_memory; r >= 0 && at < size;) {
                 size_t n = size - at < SEGMENT ? (size_t)(size - at) : SEGMENT;
 
-                r = pread_full(s->spill_fd, buffer, n, at - DIGESTS_IN_MEMORY);
+                r = pread_full(s->spill_fd, buffer, n, at - s->digests_max);
                 if (r >= 0)
                         r = pwrite_full(hash_fd, buffer, n, offset + at);
                 at += n;
@@ -435,6 +436,7 @@ int image_stream_new(const struct image_stream_options *o, struct image_stream *
                 return -ENOMEM;
         s->fd = o->fd;
         s->offset = o->offset;
+        s->digests_max = o->digests_max ? o->digests_max : DIGESTS_IN_MEMORY;
         s->spill_fd = -EBADF;
         s->queue_end = &s->queue;
         (void)pthread_mutex_init(&s->lock, NULL);

@@ -15,9 +15,11 @@ TestSuite(image_stream, .init = scratch_enter, .fini = scratch_leave);
 
 #define SALT "0000000000000000000000000000000000000000000000000000000000000000"
 
+static size_t digests_max;
+
 static struct image_stream *open_stream(int fd, unsigned threads)
 {
-        const struct image_stream_options o = {.fd = fd, .threads = threads};
+        const struct image_stream_options o = {.fd = fd, .threads = threads, .digests_max = digests_max};
         struct image_stream *s = NULL;
         struct error e = {};
 
@@ -49,7 +51,7 @@ static void check_against_veritysetup(const struct verity_geometry *g)
               (unsigned long long)g->data_blocks, (unsigned long long)verity_tree_offset(g), root_hash);
 }
 
-/* The same `size` bytes appended in pieces, with the begin put in last. */
+/* The same `size` bytes appended in pieces; begin, middle and end are put in last. */
 static void write_image(unsigned threads, size_t size, size_t piece)
 {
         _cleanup_close_ int fd = open("image.img", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -60,11 +62,14 @@ static void write_image(unsigned threads, size_t size, size_t piece)
         size_t n_written = 0;
 
         fill_pattern(data, size);
+        memset(data + size / 2, 0, size / 4);
         cr_assert_eq(image_stream_zeros(s, sizeof(zeros), NULL), 0);
         for (size_t at = sizeof(zeros); at < size; at += piece)
                 cr_assert_eq(image_stream_put(s, data + at, size - at < piece ? size - at : piece, NULL), 0);
         cr_assert_eq(image_stream_position(s), size);
+        fill_pattern(data, size);
         cr_assert_eq(image_stream_patch(s, 0, data, sizeof(zeros), NULL), 0);
+        cr_assert_eq(image_stream_patch(s, size / 2, data + size / 2, size / 4, NULL), 0);
         cr_assert_eq(image_stream_patch(s, size - 9, data + size - 9, 9, NULL), 0);
         g = finish(s, fd);
         (void)image_stream_free(s);
@@ -93,6 +98,16 @@ Test(image_stream, the_same_bytes_for_any_number_of_threads)
         for (size_t i = 0; i < ELEMENTSOF(threads); i++) {
                 write_image(threads[i], 20000000, 65536);
                 shell("cmp image.img one.img");
+        }
+}
+
+Test(image_stream, digests_that_memory_does_not_hold_wait_in_a_file)
+{
+        static const size_t limits[] = {4096, 20480};
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                digests_max = limits[i];
+                write_image(2, 20000000, 65536);
         }
 }
 
