@@ -126,6 +126,7 @@ int trust_generate(const struct trust_generate_options *o, char **ret_key, char 
         _cleanup_(X509_free_ptr) X509 *x = X509_new();
         _cleanup_(BIO_free_all_ptr) BIO *key_bio = BIO_new(BIO_s_secmem()), *x_bio = BIO_new(BIO_s_mem());
         _cleanup_free_ char *key_text = NULL, *x_text = NULL;
+        EVP_PKEY *issuer_key;
         int r = check_options(o, e);
 
         if (r < 0)
@@ -135,9 +136,9 @@ int trust_generate(const struct trust_generate_options *o, char **ret_key, char 
         key = make_key(o->algorithm);
         if (!key)
                 return trust_openssl_error(e, -EIO, "key generation");
+        issuer_key = o->issuer ? o->issuer->key : key;
         if (!fill_certificate(x, key, o->issuer ? trust_signer_certificate(o->issuer) : x, o) ||
-            X509_sign(x, o->issuer ? trust_signer_key(o->issuer) : key,
-                      trust_digest_of(o->issuer ? trust_signer_key(o->issuer) : key)) <= 0)
+            X509_sign(x, issuer_key, trust_digest_of(issuer_key)) <= 0)
                 return trust_openssl_error(e, -EIO, "certificate \"%s\"", o->common_name);
         if (!PEM_write_bio_PKCS8PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) ||
             !PEM_write_bio_X509(x_bio, x))

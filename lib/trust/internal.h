@@ -87,19 +87,27 @@ int trust_shown(const char *name);
 int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, int type, const char *what,
                          const char *reason, struct error *e);
 
-/* --- signers as authorities --- */
+/* --- signers --- */
+
+struct trust_signer {
+        struct trust_providers providers;
+        EVP_PKEY *key;                          /* NULL if it lies elsewhere */
+        struct trust_certificates certificates; /* the signer's, then those on the way to the CA */
+        char *name;                             /* of the certificate, for messages */
+};
 
 X509 *trust_signer_certificate(const struct trust_signer *s);
-EVP_PKEY *trust_signer_key(const struct trust_signer *s);
+EVP_PKEY *trust_signer_public_key(const struct trust_signer *s);
 
-/* -EKEYREJECTED unless the signer's certificate may issue others for this purpose. */
+/* The digest that goes with a key, as ECDSA's curves and the services that hold keys pair them. */
+const EVP_MD *trust_digest_of(const EVP_PKEY *key);
+const EVP_MD *trust_signer_md(const struct trust_signer *s);
+
+/* -EKEYREJECTED unless the signer may issue certificates for this purpose. */
 int trust_signer_check_authority(const struct trust_signer *s, enum trust_purpose purpose, struct error *e);
 
 /* A certification authority that restricts its purposes names this one. */
 bool trust_may_issue(X509 *ca, enum trust_purpose purpose);
-
-/* The digest that goes with the key, as ECDSA's curves and the services that hold keys pair them. */
-const EVP_MD *trust_digest_of(const EVP_PKEY *key);
 
 /* --- raw signatures --- */
 

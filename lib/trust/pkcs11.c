@@ -104,7 +104,7 @@ int trust_pkcs11_explain(const struct trust_providers *p, const char *uri, int t
                 return r;
         /* Certificates are mostly shown to everybody. */
         pin = object.asked && (type == OSSL_STORE_INFO_PKEY || others.n == 0);
-        if (pin && strstr(uri, "pin-"))
+        if (pin && (strstr(uri, "pin-") || isatty(STDIN_FILENO)))
                 return error_set(e, -EACCES,
                                  "%s: the token refused the PIN; check it, a few wrong ones lock it", bare);
         if (pin)

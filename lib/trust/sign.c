@@ -1,121 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <limits.h>
-#include <openssl/err.h>
 #include <string.h>
 
 #include "trust/internal.h"
-
-struct trust_signer {
-        struct trust_providers providers;
-        EVP_PKEY *key;                          /* NULL if it lies elsewhere */
-        struct trust_certificates certificates; /* the signer's, then those on the way to the CA */
-        char *name;                             /* of the certificate, for messages */
-};
-
-struct trust_signer *trust_signer_free(struct trust_signer *s)
-{
-        if (!s)
-                return NULL;
-        EVP_PKEY_free(s->key);
-        trust_certificates_done(&s->certificates);
-        trust_providers_done(&s->providers);
-        free(s->name);
-        free(s);
-        return NULL;
-}
-
-X509 *trust_signer_certificate(const struct trust_signer *s)
-{
-        return s->certificates.items[0];
-}
-
-static EVP_PKEY *public_key_of(const struct trust_signer *s)
-{
-        return X509_get0_pubkey(trust_signer_certificate(s));
-}
-
-static int check_pair(const struct trust_signer *s, const char *key, struct error *e)
-{
-        EVP_PKEY *public_key = public_key_of(s);
-        int r;
-
-        if (!public_key)
-                return trust_openssl_error(e, -EKEYREJECTED, "%s: public key", s->name);
-        r = trust_check_key(s->name, public_key, e);
-        if (r < 0 || !s->key)
-                return r;
-        r = EVP_PKEY_eq(public_key, s->key);
-        ERR_clear_error();
-        if (r != 1)
-                return error_set(e, -EKEYREJECTED,
-                                 "%s: the certificate of the key %.*s expected, found another key's", s->name,
-                                 trust_shown(key), key);
-        return 0;
-}
-
-int trust_signer_open(const struct trust_signer_options *o, struct trust_signer **ret, struct error *e)
-{
-        _cleanup_(trust_signer_free_ptr) struct trust_signer *s = calloc(1, sizeof(*s));
-        int r;
-
-        if (!s)
-                return -ENOMEM;
-        s->name = strndup(o->certificate, (size_t)trust_shown(o->certificate));
-        if (!s->name)
-                return -ENOMEM;
-        r = trust_providers_load(o, &s->providers, e);
-        if (r >= 0 && o->key)
-                r = trust_load_key(&s->providers, o->key, &s->key, e);
-        if (r >= 0)
-                r = trust_load_certificates(&s->providers, o->certificate, &s->certificates, e);
-        if (r >= 0)
-                r = check_pair(s, o->key, e);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(s);
-        return 0;
-}
-
-enum trust_purpose trust_signer_purpose(const struct trust_signer *s)
-{
-        return trust_certificate_purpose(trust_signer_certificate(s));
-}
-
-EVP_PKEY *trust_signer_key(const struct trust_signer *s)
-{
-        return s->key;
-}
-
-int trust_signer_check_authority(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
-{
-        X509 *x = trust_signer_certificate(s);
-
-        if (X509_check_ca(x) == 1 && X509_get_key_usage(x) & KU_KEY_CERT_SIGN && trust_may_issue(x, purpose))
-                return 0;
-        return error_set(e, -EKEYREJECTED,
-                         "%s: an authority that may issue for the purpose %s expected, found none", s->name,
-                         trust_purpose_to_string(purpose) ?: "none");
-}
-
-int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e)
-{
-        if (X509_digest(trust_signer_certificate(s), EVP_sha256(), ret, NULL) != 1)
-                return trust_openssl_error(e, -EIO, "%s: fingerprint", s->name);
-        return 0;
-}
-
-/* --- signing --- */
-
-const EVP_MD *trust_digest_of(const EVP_PKEY *key)
-{
-        return EVP_PKEY_get_bits(key) == 384 ? EVP_sha384() : EVP_sha256();
-}
-
-static const EVP_MD *digest_of(const struct trust_signer *s)
-{
-        return trust_digest_of(public_key_of(s));
-}
 
 static int check_purpose(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
 {
@@ -136,8 +24,8 @@ static int sign_raw(const struct trust_signer *s, const void *data, size_t size,
 
         if (!context)
                 return -ENOMEM;
-        if (EVP_DigestSignInit_ex(context, NULL, EVP_MD_get0_name(digest_of(s)), s->providers.context, NULL,
-                                  s->key, NULL) != 1 ||
+        if (EVP_DigestSignInit_ex(context, NULL, EVP_MD_get0_name(trust_signer_md(s)), s->providers.context,
+                                  NULL, s->key, NULL) != 1 ||
             EVP_DigestSign(context, NULL, &n, data, size) != 1)
                 return trust_openssl_error(e, -EIO, "signing with the key of %s", s->name);
         raw = malloc(n);
@@ -160,7 +48,8 @@ static CMS_ContentInfo *wrap(const struct trust_signer *s, const void *content, 
 
         if (!cms)
                 return NULL;
-        si = CMS_add1_signer(cms, trust_signer_certificate(s), public_key_of(s), digest_of(s), flags);
+        si = CMS_add1_signer(cms, trust_signer_certificate(s), trust_signer_public_key(s), trust_signer_md(s),
+                             flags);
         if (!si || ASN1_STRING_set(CMS_SignerInfo_get0_signature(si), raw, (int)raw_size) != 1)
                 return NULL;
         for (size_t i = 1; i < s->certificates.n; i++)
@@ -209,7 +98,7 @@ int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const v
         if (r < 0)
                 return r;
         /* A token or a provider that computed something else is found out here, not on the machine. */
-        if (!trust_raw_verifies(public_key_of(s), digest_of(s), data, size, raw, raw_size))
+        if (!trust_raw_verifies(trust_signer_public_key(s), trust_signer_md(s), data, size, raw, raw_size))
                 return error_set(e, -EIO, "%s: the key's provider made a signature that does not verify",
                                  s->name);
         return encode(s, attached ? data : NULL, size, raw, raw_size, ret_der, ret_der_size, e);
@@ -220,7 +109,7 @@ int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const v
 int trust_signer_digest(const struct trust_signer *s, enum trust_purpose purpose, const void *data,
                         size_t size, struct trust_digest *ret, struct error *e)
 {
-        const EVP_MD *md = digest_of(s);
+        const EVP_MD *md = trust_signer_md(s);
         unsigned n = 0;
         int r;
 
@@ -229,7 +118,7 @@ int trust_signer_digest(const struct trust_signer *s, enum trust_purpose purpose
                 return r;
         *ret = (struct trust_digest){
                 .algorithm = md == EVP_sha384() ? "sha384" : "sha256",
-                .scheme = EVP_PKEY_is_a(public_key_of(s), "RSA") ? "RSASSA-PKCS1-v1_5" : "ECDSA",
+                .scheme = EVP_PKEY_is_a(trust_signer_public_key(s), "RSA") ? "RSASSA-PKCS1-v1_5" : "ECDSA",
         };
         if (EVP_Digest(data, size, ret->bytes, &n, md, NULL) != 1)
                 return trust_openssl_error(e, -EIO, "%s", ret->algorithm);
@@ -248,7 +137,8 @@ int trust_attach(const struct trust_signer *s, enum trust_purpose purpose, const
         r = trust_signer_digest(s, purpose, data, size, &digest, e);
         if (r < 0)
                 return r;
-        r = trust_raw_find(public_key_of(s), digest_of(s), data, size, raw, raw_size, &usable, &n);
+        r = trust_raw_find(trust_signer_public_key(s), trust_signer_md(s), data, size, raw, raw_size, &usable,
+                           &n);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
