@@ -76,24 +76,3 @@ int build_image(const char *source, const char *output, const struct build_optio
         *ret = g;
         return 0;
 }
-
-int build_read_geometry(int data_fd, int hash_fd, const char *root_hash, struct verity_geometry *ret,
-                        struct error *e)
-{
-        struct verity_geometry g = {};
-        struct erofs_info info = {};
-        uint64_t size;
-        int r;
-
-        r = erofs_check(data_fd, &info, e);
-        if (r < 0)
-                return r;
-        size = info.blocks * info.block_size;
-        r = verity_geometry_profile(size, hash_fd == data_fd ? size : 0, root_hash, &g, e);
-        if (r >= 0)
-                r = verity_superblock_compare(hash_fd, &g, e);
-        if (r < 0)
-                return r;
-        *ret = g;
-        return 0;
-}

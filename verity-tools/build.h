@@ -77,12 +77,6 @@ int builder_finish(struct builder *b, int hash_fd, uint64_t hash_offset, struct 
 struct builder *builder_free(struct builder *b);
 DEFINE_CLEANUP(struct builder *, builder_free)
 
-/* The geometry of an image that build_image() made, read from the image itself: for the signer, and for a
- * verifier who has the root hash (hex digits; NULL for none) from elsewhere. Checks EROFS and superblock, not
- * the content. */
-int build_read_geometry(int data_fd, int hash_fd, const char *root_hash, struct verity_geometry *ret,
-                        struct error *e);
-
 /* --- OCI --- */
 
 /* How to reach a registry. */
