@@ -205,8 +205,8 @@ static int run_verb(const struct arg_program *p, const struct arg_verb *verb, co
                         return EXIT_COULD_NOT_TRY;
                 }
         if (n < verb->min || (verb->max >= 0 && n > verb->max)) {
-                log_error(0, "usage: %s %s%s%s", p->name, verb->name, verb->name[0] != '\0' ? " " : "",
-                          verb->operands);
+                log_error(0, "usage: %s %s%s%s, see --help", p->name, verb->name,
+                          verb->name[0] != '\0' ? " " : "", verb->operands);
                 return EXIT_COULD_NOT_TRY;
         }
         return verb->run(n, operands);
