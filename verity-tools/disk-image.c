@@ -239,7 +239,7 @@ static int take_partition(struct fdisk_context *cxt, struct fdisk_partition *pa,
         if (__builtin_mul_overflow(fdisk_partition_get_start(pa), sector, &p.offset) ||
             __builtin_mul_overflow(fdisk_partition_get_size(pa), sector, &p.size) ||
             __builtin_add_overflow(p.offset, p.size, &end) || end > disk_size ||
-            p.offset < fdisk_get_first_lba(cxt) * sector)
+            fdisk_partition_get_start(pa) < fdisk_get_first_lba(cxt))
                 return -EBADMSG;
         r = take_id(type ? fdisk_parttype_get_string(type) : NULL, &p.type);
         if (r >= 0)
@@ -263,7 +263,7 @@ static int take_partitions(struct fdisk_context *cxt, struct disk_image *ret, st
         if (r < 0)
                 return error_errno(e, r, "partition table");
         if (fdisk_table_get_nents(table) > DISK_PARTITIONS_MAX)
-                return error_set(e, -E2BIG, "partition table: at most %d partitions expected, found %zu",
+                return error_set(e, -EBADMSG, "partition table: at most %d partitions expected, found %zu",
                                  DISK_PARTITIONS_MAX, fdisk_table_get_nents(table));
         for (size_t i = 0; i < fdisk_table_get_nents(table); i++) {
                 r = take_partition(cxt, fdisk_table_get_partition(table, i), disk_size, &ret->partitions[i]);
