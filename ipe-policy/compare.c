@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What policies say about all files there could be, by examples: rules tell files apart only by the few
- * things that they name, so the examples of every rule stand for all. */
+/* What policies say about all files there could be, by examples. Say that two policies differ about a file,
+ * and A and B are the rules that decide. With each digest that neither names replaced by one that nobody
+ * names, the same rules still decide: so an example of what A and B both match shows the difference. It is an
+ * example of A, or of B, by itself, unless one names a root hash and the other an fs-verity digest. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ipe-policy/internal.h"
 
@@ -22,19 +23,21 @@ static bool rule_holds(const struct ipe_rule *rule, const struct ipe_subject *s)
         return true;
 }
 
-/* The digest that the rule names, or one that none does. */
-static struct ipe_digest digest_of(const struct ipe_rule *rule, enum ipe_property_type type)
+static const struct ipe_digest *digest_of(const struct ipe_rule *rule, enum ipe_property_type type)
 {
-        for (size_t i = 0; i < rule->n_properties; i++)
+        for (size_t i = 0; rule && i < rule->n_properties; i++)
                 if (rule->properties[i].type == type)
-                        return rule->properties[i].digest;
-        return other_digest;
+                        return &rule->properties[i].digest;
+        return NULL;
 }
 
-size_t ipe_rule_examples(const struct ipe_rule *rule, struct ipe_subject ret[static IPE_EXAMPLES_MAX])
+size_t ipe_rule_examples(const struct ipe_rule *a, const struct ipe_rule *b,
+                         struct ipe_subject ret[static IPE_EXAMPLES_MAX])
 {
-        struct ipe_digest root_hash = digest_of(rule, IPE_DMVERITY_ROOTHASH);
-        struct ipe_digest digest = digest_of(rule, IPE_FSVERITY_DIGEST);
+        const struct ipe_digest *root_hash =
+                digest_of(a, IPE_DMVERITY_ROOTHASH) ?: digest_of(b, IPE_DMVERITY_ROOTHASH) ?: &other_digest;
+        const struct ipe_digest *digest =
+                digest_of(a, IPE_FSVERITY_DIGEST) ?: digest_of(b, IPE_FSVERITY_DIGEST) ?: &other_digest;
         size_t n = 0;
 
         for (enum origin origin = 0; origin < ORIGINS; origin++)
@@ -46,85 +49,97 @@ size_t ipe_rule_examples(const struct ipe_rule *rule, struct ipe_subject ret[sta
                         };
 
                         if (origin >= VERITY)
-                                s.dmverity_roothash = root_hash;
+                                s.dmverity_roothash = *root_hash;
                         if (own >= FSVERITY)
-                                s.fsverity_digest = digest;
+                                s.fsverity_digest = *digest;
                         /* The initramfs cannot do fs-verity. */
-                        if ((origin != INITRAMFS || own == PLAIN) && rule_holds(rule, &s))
+                        if ((origin != INITRAMFS || own == PLAIN) && rule_holds(a, &s) &&
+                            (!b || rule_holds(b, &s)))
                                 ret[n++] = s;
                 }
         return n;
 }
 
+/* A text has no more lines than bytes. */
+#define LINES_MAX (IPE_POLICY_MAX + 2)
+
 struct comparison {
         const struct ipe_policy *before, *after;
         void (*found)(void *userdata, const struct ipe_difference *d);
         void *userdata;
-        struct pair {
-                enum ipe_operation operation;
-                unsigned before, after;
-        } *pairs; /* of deciding lines that were told */
-        size_t n_pairs;
+        /* Which lines were told to decide otherwise, by operation. */
+        bool (*told_before)[LINES_MAX], (*told_after)[LINES_MAX];
 };
 
-static int tell_once(struct comparison *c, const struct ipe_difference *d)
-{
-        struct pair pair = {d->before.operation, d->before.line, d->after.line}, *bigger;
-
-        for (size_t i = 0; i < c->n_pairs; i++)
-                if (memcmp(&c->pairs[i], &pair, sizeof(pair)) == 0)
-                        return 0;
-        bigger = reallocarray(c->pairs, c->n_pairs + 1, sizeof(*bigger));
-        if (!bigger)
-                return -ENOMEM;
-        c->pairs = bigger;
-        c->pairs[c->n_pairs++] = pair;
-        c->found(c->userdata, d);
-        return 0;
-}
-
-static int compare_on(struct comparison *c, enum ipe_operation operation, const struct ipe_subject *s)
+static void compare_on(struct comparison *c, enum ipe_operation operation, const struct ipe_subject *s)
 {
         struct ipe_difference d = {.subject = *s};
 
         ipe_policy_evaluate(c->before, operation, s, &d.before);
         ipe_policy_evaluate(c->after, operation, s, &d.after);
-        return d.before.allow == d.after.allow ? 0 : tell_once(c, &d);
+        if (d.before.allow == d.after.allow ||
+            (c->told_before[operation][d.before.line] && c->told_after[operation][d.after.line]))
+                return;
+        c->told_before[operation][d.before.line] = c->told_after[operation][d.after.line] = true;
+        c->found(c->userdata, &d);
 }
 
-static int compare_on_rule(struct comparison *c, enum ipe_operation operation, const struct ipe_rule *rule)
+/* Compares on what both rules match; b may be NULL. */
+static void compare_on_rules(struct comparison *c, enum ipe_operation operation, const struct ipe_rule *a,
+                             const struct ipe_rule *b)
 {
         struct ipe_subject examples[IPE_EXAMPLES_MAX];
-        size_t n = ipe_rule_examples(rule, examples);
-        int r = 0;
+        size_t n = ipe_rule_examples(a, b, examples);
 
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = compare_on(c, operation, &examples[i]);
-        return r;
+        for (size_t i = 0; i < n; i++)
+                compare_on(c, operation, &examples[i]);
 }
 
-static int compare_operation(struct comparison *c, enum ipe_operation operation)
+/* Whether only their examples together show what both match. */
+static bool name_different_digests(const struct ipe_rule *a, const struct ipe_rule *b)
+{
+        bool root_hash = digest_of(a, IPE_DMVERITY_ROOTHASH), digest = digest_of(a, IPE_FSVERITY_DIGEST);
+
+        return root_hash != digest && root_hash == (digest_of(b, IPE_FSVERITY_DIGEST) != NULL) &&
+               digest == (digest_of(b, IPE_DMVERITY_ROOTHASH) != NULL);
+}
+
+static void compare_pairs(struct comparison *c, const struct ipe_rule *a)
+{
+        for (size_t i = 0; i < c->after->n_rules; i++) {
+                const struct ipe_rule *b = &c->after->rules[i];
+
+                if (a->operation == b->operation && a->allow != b->allow && name_different_digests(a, b) &&
+                    !(c->told_before[a->operation][a->place.line] &&
+                      c->told_after[b->operation][b->place.line]))
+                        compare_on_rules(c, a->operation, a, b);
+        }
+}
+
+static void compare(struct comparison *c)
 {
         static const struct ipe_rule any = {};
-        const struct ipe_policy *both[] = {c->before, c->after};
-        int r = compare_on_rule(c, operation, &any);
 
-        for (size_t k = 0; k < ELEMENTSOF(both); k++)
-                for (size_t i = 0; i < both[k]->n_rules && r >= 0; i++)
-                        if (both[k]->rules[i].operation == operation)
-                                r = compare_on_rule(c, operation, &both[k]->rules[i]);
-        return r;
+        for (enum ipe_operation i = 0; i < IPE_OPERATIONS; i++)
+                compare_on_rules(c, i, &any, NULL);
+        for (size_t i = 0; i < c->before->n_rules; i++)
+                compare_on_rules(c, c->before->rules[i].operation, &c->before->rules[i], NULL);
+        for (size_t i = 0; i < c->after->n_rules; i++)
+                compare_on_rules(c, c->after->rules[i].operation, &c->after->rules[i], NULL);
+        for (size_t i = 0; i < c->before->n_rules; i++)
+                compare_pairs(c, &c->before->rules[i]);
 }
 
 int ipe_policy_compare(const struct ipe_policy *before, const struct ipe_policy *after,
                        void (*found)(void *userdata, const struct ipe_difference *d), void *userdata,
                        struct error *e)
 {
-        struct comparison c = {.before = before, .after = after, .found = found, .userdata = userdata};
-        int r = 0;
+        _cleanup_free_ bool(*told_before)[LINES_MAX] = calloc(IPE_OPERATIONS, sizeof(*told_before));
+        _cleanup_free_ bool(*told_after)[LINES_MAX] = calloc(IPE_OPERATIONS, sizeof(*told_after));
+        struct comparison c = {before, after, found, userdata, told_before, told_after};
 
-        for (enum ipe_operation i = 0; i < IPE_OPERATIONS && r >= 0; i++)
-                r = compare_operation(&c, i);
-        free(c.pairs);
-        return r < 0 ? error_errno(e, r, "comparison") : 0;
+        if (!told_before || !told_after)
+                return error_errno(e, -ENOMEM, "comparison");
+        compare(&c);
+        return 0;
 }

@@ -16,8 +16,9 @@ bool ipe_is_space(char c);
  */
 size_t ipe_line_length(char *line, char **ret_next);
 
-/* The files that this rule, by itself, matches and that differ to any rule without a digest: what is needed
- * to know whether earlier rules leave it anything. At most IPE_EXAMPLES_MAX; 0: no file can match. The
- * digests of ret point into the rule. */
+/* Files that both rules match (b may be NULL: any), such that no rule without one of their digests tells them
+ * from another file that both match. A digest that neither names is one that nobody names. At most
+ * IPE_EXAMPLES_MAX; 0: no file can match. The digests of ret point into the rules. */
 #define IPE_EXAMPLES_MAX 10u
-size_t ipe_rule_examples(const struct ipe_rule *rule, struct ipe_subject ret[static IPE_EXAMPLES_MAX]);
+size_t ipe_rule_examples(const struct ipe_rule *a, const struct ipe_rule *b,
+                         struct ipe_subject ret[static IPE_EXAMPLES_MAX]);

@@ -184,7 +184,8 @@ struct ipe_difference {
         struct ipe_decision before, after;
 };
 
-/* Calls `found` for every pair of deciding lines that differ in their answer, with one example each. */
+/* Calls `found` with an example for each line, of either policy, that decides otherwise than the other
+ * policy. */
 int ipe_policy_compare(const struct ipe_policy *before, const struct ipe_policy *after,
                        void (*found)(void *userdata, const struct ipe_difference *d), void *userdata,
                        struct error *e);

@@ -233,12 +233,40 @@ static bool allowed_behind(const struct ipe_policy *p, const struct ipe_rule *ru
         return d.allow;
 }
 
+/* Whether the rule decides something otherwise than what follows it would: for files that it and `behind`
+ * match, or any for NULL. */
+static bool has_effect_against(const struct lint *l, const struct ipe_rule *rule,
+                               const struct ipe_rule *behind)
+{
+        struct ipe_subject examples[IPE_EXAMPLES_MAX];
+        size_t n = ipe_rule_examples(rule, behind, examples);
+
+        for (size_t i = 0; i < n; i++)
+                if (reached(l, rule->operation, &examples[i]) == rule &&
+                    allowed_behind(l->policy, rule, &examples[i]) != rule->allow)
+                        return true;
+        return false;
+}
+
+static bool has_effect(const struct lint *l, const struct ipe_rule *rule)
+{
+        const struct ipe_rule *end = l->policy->rules + l->policy->n_rules;
+
+        if (has_effect_against(l, rule, NULL))
+                return true;
+        for (const struct ipe_rule *b = rule + 1; b < end; b++)
+                if (b->operation == rule->operation && b->allow != rule->allow &&
+                    has_effect_against(l, rule, b))
+                        return true;
+        return false;
+}
+
 static void lint_reach(const struct lint *l, const struct ipe_rule *rule)
 {
         struct ipe_subject examples[IPE_EXAMPLES_MAX];
-        size_t n = ipe_rule_examples(rule, examples);
+        size_t n = ipe_rule_examples(rule, NULL, examples);
         const struct ipe_rule *earlier = NULL;
-        bool is_reached = false, has_effect = false;
+        bool is_reached = false;
 
         for (size_t i = 0; i < n; i++) {
                 const struct ipe_rule *by = reached(l, rule->operation, &examples[i]);
@@ -246,8 +274,6 @@ static void lint_reach(const struct lint *l, const struct ipe_rule *rule)
                 if (by != rule)
                         earlier = by;
                 is_reached = is_reached || by == rule;
-                has_effect = has_effect ||
-                             (by == rule && allowed_behind(l->policy, rule, &examples[i]) != rule->allow);
         }
         if (n == 0)
                 find(l, NEVER_MATCHES, rule->place, "Remove one of the properties, or the rule.", NULL,
@@ -256,7 +282,7 @@ static void lint_reach(const struct lint *l, const struct ipe_rule *rule)
                 find(l, SHADOWED, rule->place, "Remove it, or put it before the others.", NULL,
                      "line %u matches first%s", earlier->place.line,
                      earlier->allow == rule->allow ? "" : ", with the opposite action");
-        else if (!has_effect)
+        else if (!has_effect(l, rule))
                 find(l, WITHOUT_EFFECT, rule->place, "Remove it.", NULL,
                      "what follows it decides the same for all that it matches");
 }

@@ -108,6 +108,11 @@ Test(lint, rules_behind_others)
                "IPE008@4:1 IPE007@5:1 ");
         expect(DENY "op=EXECUTE dmverity_signature=TRUE action=DENY\n", "IPE008@3:1 ");
         expect(DENY NAMED SIGNED, "IPE008@3:1 ");
+        /* It keeps what is signed from the denial behind it. */
+        expect(DENY SIGNED "op=EXECUTE dmverity_roothash=" HASH " action=DENY\n"
+                           "op=EXECUTE dmverity_signature=TRUE action=ALLOW\n",
+               "IPE008@4:1 IPE007@5:1 ");
+        expect(DENY NAMED "op=EXECUTE fsverity_digest=" HASH " action=DENY\n" SIGNED, "");
         expect(DENY "op=EXECUTE dmverity_roothash=" HASH " action=DENY\n" SIGNED, "");
 }
 
