@@ -145,6 +145,28 @@ Test(token, ecdsa)
               "o");
 }
 
+Test(token, an_authority_in_a_token_issues)
+{
+        struct trust_generate_options o = {
+                .purpose = TRUST_LAYER, .algorithm = TRUST_P384, .common_name = "ca", .authority = true};
+        const struct trust_signer_options at = {.key = "pkcs11:token=t;object=ca?pin-value=5678",
+                                                .certificate = "ca.pem"};
+        _cleanup_free_ char *key = NULL, *ca = NULL, *leaf_key = NULL, *leaf = NULL;
+        _cleanup_(trust_signer_free_ptr) struct trust_signer *issuer = NULL;
+        struct error e = {};
+
+        cr_assert_eq(trust_generate(&o, &key, &ca, &e), 0, "%s", e.message);
+        put_text("ca.key", key);
+        put_text("ca.pem", ca);
+        shell("softhsm2-util --import ca.key --token t --label ca --id 20 --pin 5678 && rm ca.key");
+        cr_assert_eq(trust_signer_open(&at, &issuer, &e), 0, "%s", e.message);
+        o.issuer = issuer;
+        o.authority = false;
+        cr_assert_eq(trust_generate(&o, &leaf_key, &leaf, &e), 0, "%s", e.message);
+        put_text("leaf.pem", leaf);
+        shell("openssl verify -x509_strict -CAfile ca.pem -purpose any leaf.pem");
+}
+
 Test(token, the_uri_may_name_the_module)
 {
         struct error e = {};
