@@ -314,18 +314,16 @@ static void run_workers(struct work *w, unsigned n)
 int conversion_build_layers(struct conversion *c, struct error *e)
 {
         _cleanup_free_ size_t *order = calloc(c->n_jobs + 1, sizeof(*order));
-        unsigned threads = c->o->threads;
+        unsigned threads = verity_threads(c->o->threads), workers = threads;
         struct work w = {.c = c, .order = order};
 
         if (!order)
                 return -ENOMEM;
-        if (threads == 0)
-                threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-        if (threads > c->n_jobs)
-                threads = (unsigned)c->n_jobs;
-        if (threads > WORKERS_MAX)
-                threads = WORKERS_MAX;
-        w.threads_each = c->n_jobs == 1 ? c->o->threads : 1;
+        if (workers > c->n_jobs)
+                workers = (unsigned)c->n_jobs;
+        if (workers > WORKERS_MAX)
+                workers = WORKERS_MAX;
+        w.threads_each = workers > 0 ? threads / workers : 1;
         for (size_t i = 0; i < c->n_jobs; i++) {
                 order[i] = i;
                 w.total += c->jobs[i].source_size;
@@ -334,7 +332,7 @@ int conversion_build_layers(struct conversion *c, struct error *e)
                 w.total *= 2;
         qsort_r(order, c->n_jobs, sizeof(*order), longer_first, c->jobs);
         (void)pthread_mutex_init(&w.lock, NULL);
-        run_workers(&w, threads);
+        run_workers(&w, workers);
         (void)oci_source_watch(c->source, NULL, NULL);
         (void)pthread_mutex_destroy(&w.lock);
         return w.result < 0 ? error_set(e, w.result, "%s", w.error.message) : 0;
