@@ -3,6 +3,7 @@
  * and already in the order in which EROFS wants them. */
 #include "file-tree.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <search.h>
 #include <string.h>
@@ -142,6 +143,7 @@ static int new_inode(const struct file_attributes *a, struct file_inode **ret)
                 return -ENOMEM;
         i->mode = (uint16_t)a->mode;
         if (S_ISLNK(a->mode)) {
+                assert(a->target);
                 i->target = strdup(a->target);
                 if (!i->target) {
                         free(i);

@@ -252,8 +252,11 @@ static int read_names(DIR *d, struct names *ret)
                         return -ENOMEM;
                 ret->n++;
         }
-        qsort(ret->items, ret->n, sizeof(*ret->items), compare_names);
-        return -errno;
+        if (errno != 0)
+                return -errno;
+        if (ret->n > 0)
+                qsort(ret->items, ret->n, sizeof(*ret->items), compare_names);
+        return 0;
 }
 
 static int add_directory(struct scan *s, int fd, const struct stat *st, struct file_attributes *a,

@@ -75,9 +75,9 @@ static void print_entry(FILE *out, struct erofs_image *image, const struct erofs
         (void)fputc('\n', out);
 }
 
-char *listing(const char *path)
+char *listing(const char *image_path)
 {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(image_path, O_RDONLY | O_CLOEXEC);
         struct erofs_image *image = NULL;
         struct erofs_walk *walk = NULL;
         const struct erofs_entry *entry;
@@ -88,11 +88,11 @@ char *listing(const char *path)
         int r;
 
         cr_assert_not_null(out);
-        cr_assert_eq(erofs_image_open(fd, 0, &image, &e), 0, "%s: %s", path, e.message);
-        cr_assert_eq(erofs_walk_new(image, &walk, &e), 0, "%s: %s", path, e.message);
+        cr_assert_eq(erofs_image_open(fd, 0, &image, &e), 0, "%s: %s", image_path, e.message);
+        cr_assert_eq(erofs_walk_new(image, &walk, &e), 0, "%s: %s", image_path, e.message);
         while ((r = erofs_walk_next(walk, &entry, &e)) > 0)
                 print_entry(out, image, entry);
-        cr_assert_eq(r, 0, "%s: %s", path, e.message);
+        cr_assert_eq(r, 0, "%s: %s", image_path, e.message);
         erofs_walk_free(walk);
         erofs_image_free(image);
         cr_assert_eq(fclose(out), 0);

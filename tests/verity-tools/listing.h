@@ -6,4 +6,4 @@
  * its content, a link's
  * "-> TARGET", a device's "MAJOR:MINOR", and " NAME=HEX" for each extended attribute. The root is ".". The
  * test ends if the image cannot be read. To be freed. */
-char *listing(const char *image);
+char *listing(const char *image_path);

@@ -14,9 +14,11 @@
 static uint8_t *extend(struct tar_writer *w, size_t size)
 {
         if (w->size + size > w->room) {
+                uint8_t *data = realloc(w->data, 2 * (w->size + size));
+
+                cr_assert_not_null(data);
+                w->data = data;
                 w->room = 2 * (w->size + size);
-                w->data = realloc(w->data, w->room);
-                cr_assert_not_null(w->data);
         }
         memset(w->data + w->size, 0, size);
         w->size += size;
@@ -29,6 +31,12 @@ static void octal(uint8_t *field, int digits, uint64_t value)
 
         (void)snprintf(text, sizeof(text), "%0*" PRIo64, digits, value);
         memcpy(field, text, (size_t)digits);
+}
+
+static void text(uint8_t *field, size_t size, const char *value)
+{
+        for (size_t i = 0; i < size && value[i]; i++)
+                field[i] = (uint8_t)value[i];
 }
 
 static void checksum(uint8_t *block)
@@ -46,7 +54,7 @@ static void put_header(struct tar_writer *w, const struct tar_header *h)
 {
         uint8_t *b = extend(w, BLOCK);
 
-        memcpy(b, h->name, strnlen(h->name, 100));
+        text(b, 100, h->name);
         octal(b + 100, 7, h->mode);
         octal(b + 108, 7, h->uid);
         octal(b + 116, 7, h->gid);
@@ -56,9 +64,9 @@ static void put_header(struct tar_writer *w, const struct tar_header *h)
                 octal(b + 124, 11, h->size);
         octal(b + 136, 11, h->mtime);
         b[156] = (uint8_t)(h->type ? h->type : '0');
-        if (h->link)
-                memcpy(b + 157, h->link, strnlen(h->link, 100));
-        memcpy(b + 257, "ustar\00000", 8);
+        text(b + 157, 100, h->link ? h->link : "");
+        text(b + 257, 5, "ustar");
+        text(b + 263, 2, "00");
         octal(b + 329, 7, h->major);
         octal(b + 337, 7, h->minor);
         checksum(b);
@@ -99,13 +107,14 @@ void tar_writer_directory(struct tar_writer *w, const char *name)
 void tar_writer_pax(struct tar_writer *w, const char *key, const void *value, size_t size)
 {
         size_t body = strlen(key) + size + 3, total = body + 1;
-        char digits[24];
+        char digits[24], *pax;
         int n;
 
         while ((size_t)snprintf(digits, sizeof(digits), "%zu", total) + body != total)
                 total++;
-        w->pax = realloc(w->pax, w->pax_size + total + 1);
-        cr_assert_not_null(w->pax);
+        pax = realloc(w->pax, w->pax_size + total + 1);
+        cr_assert_not_null(pax);
+        w->pax = pax;
         n = snprintf(w->pax + w->pax_size, total + 1, "%zu %s=", total, key);
         memcpy(w->pax + w->pax_size + n, value, size);
         w->pax_size += total;

@@ -30,7 +30,7 @@ static size_t files_here(void)
         _cleanup_closedir_ DIR *d = opendir(".");
         size_t n = 0;
 
-        while (readdir(d))
+        while (d && readdir(d))
                 n++;
         return n - 2;
 }
@@ -355,7 +355,8 @@ Test(build, geometry_is_read_back)
         cr_assert_eq(image_file_open("t.img", &options, &i, &e), 0, "%s", e.message);
         cr_expect_eq(i.geometry.root_hash_size, 0, "a root hash is never read from the image");
         cr_expect_eq(memcmp(i.uuid, g.root_hash, sizeof(i.uuid)), 0);
-        g.root_hash_size = 0;
-        memset(g.root_hash, 0, sizeof(g.root_hash));
-        cr_expect_eq(memcmp(&i.geometry, &g, sizeof(g)), 0);
+        cr_expect_str_eq(i.geometry.algorithm, g.algorithm);
+        cr_expect_eq(i.geometry.data_blocks, g.data_blocks);
+        cr_expect_eq(i.geometry.hash_offset, g.hash_offset);
+        cr_expect_eq(i.geometry.salt_size, g.salt_size);
 }

@@ -37,7 +37,7 @@ static size_t files_here(void)
         _cleanup_closedir_ DIR *d = opendir(".");
         size_t n = 0;
 
-        while (readdir(d))
+        while (d && readdir(d))
                 n++;
         return n - 2;
 }
