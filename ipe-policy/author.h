@@ -25,7 +25,7 @@ int ipe_signed_content(const void *der, size_t size, char **ret, size_t *ret_siz
 /* --- images --- */
 
 struct ipe_layer {
-        char *image;     /* its name, or the manifest's digest */
+        char *image;     /* its name, or the manifest's digest; printable */
         unsigned number; /* from 1, the bottom */
         char *algorithm, *root_hash;
         bool is_signed; /* somebody signed the root hash */

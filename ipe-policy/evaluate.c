@@ -139,6 +139,14 @@ char *ipe_decision_to_string(const struct ipe_decision *d)
         return finish(f, &text);
 }
 
+static void print_plain(FILE *f, const char *key, const struct ipe_digest *d)
+{
+        char algorithm[128];
+
+        ipe_printable(d->algorithm, strlen(d->algorithm), algorithm, sizeof(algorithm));
+        fprintf(f, "%s=%s:%s ", key, algorithm, d->hex);
+}
+
 char *ipe_subject_to_string(const struct ipe_subject *s)
 {
         char *text = NULL;
@@ -152,12 +160,11 @@ char *ipe_subject_to_string(const struct ipe_subject *s)
         if (s->dmverity_signature)
                 fputs("dmverity_signature=TRUE ", f);
         if (s->dmverity_roothash.algorithm)
-                fprintf(f, "dmverity_roothash=%s:%s ", s->dmverity_roothash.algorithm,
-                        s->dmverity_roothash.hex);
+                print_plain(f, "dmverity_roothash", &s->dmverity_roothash);
         if (s->fsverity_signature)
                 fputs("fsverity_signature=TRUE ", f);
         if (s->fsverity_digest.algorithm)
-                fprintf(f, "fsverity_digest=%s:%s ", s->fsverity_digest.algorithm, s->fsverity_digest.hex);
+                print_plain(f, "fsverity_digest", &s->fsverity_digest);
         if (!finish(f, &text))
                 return NULL;
         if (size == 0) {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ipe-policy/author.h"
-#include "ipe-policy/internal.h"
 
 static bool is_repeated(const struct ipe_layers *layers, size_t i)
 {
@@ -16,12 +15,9 @@ static bool is_repeated(const struct ipe_layers *layers, size_t i)
 
 static void write_layer(FILE *f, const struct ipe_layer *l)
 {
-        char image[200];
-
-        ipe_printable(l->image, strlen(l->image), image, sizeof(image));
         fprintf(f,
                 "# %s, layer %u\nop=EXECUTE dmverity_signature=TRUE dmverity_roothash=%s:%s action=ALLOW\n",
-                image, l->number, l->algorithm, l->root_hash);
+                l->image, l->number, l->algorithm, l->root_hash);
 }
 
 int ipe_policy_generate(const struct ipe_layers *layers, const struct ipe_generate_options *o, char **ret,

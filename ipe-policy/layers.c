@@ -171,6 +171,7 @@ static int add_layer(struct reading *r, const char *image, unsigned number, sd_j
                                           "org.erofs.dmverity.root_digest");
         const char *hex = digest ? strchr(digest, ':') : NULL;
         struct ipe_layer *bigger, *l;
+        char name[256];
 
         if (!hex || hex == digest || strlen(hex + 1) < 32 || strspn(hex + 1, HEX) != strlen(hex + 1) ||
             strspn(digest, "abcdefghijklmnopqrstuvwxyz0123456789-") != (size_t)(hex - digest))
@@ -185,9 +186,10 @@ static int add_layer(struct reading *r, const char *image, unsigned number, sd_j
         if (!bigger)
                 return error_errno(e, -ENOMEM, "layers");
         r->layers->items = bigger;
+        ipe_printable(image, strlen(image), name, sizeof(name));
         l = &r->layers->items[r->layers->n++];
         *l = (struct ipe_layer){
-                .image = strdup(image),
+                .image = strdup(name),
                 .number = number,
                 .algorithm = strndup(digest, (size_t)(hex - digest)),
                 .root_hash = strdup(hex + 1),

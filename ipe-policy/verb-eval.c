@@ -23,29 +23,66 @@ static enum ipe_operation operation_option(struct error *e)
         return operation;
 }
 
-/* Each rule of the operation up to the one that decides, with the property that does not hold. */
+/* The first property that does not hold of the subject; there is one in every rule before the one that
+ * decides. */
+static const struct ipe_property *mismatch(const struct ipe_rule *rule, const struct ipe_subject *s)
+{
+        for (size_t i = 0; i < rule->n_properties; i++)
+                if (!ipe_property_holds(&rule->properties[i], s))
+                        return &rule->properties[i];
+        return NULL;
+}
+
+/* The next rule that is asked, from *i on; NULL when all before the one that decides were. */
+static const struct ipe_rule *next_asked(const struct ipe_policy *p, const struct ipe_decision *d, size_t *i)
+{
+        while (*i < p->n_rules && &p->rules[*i] != d->rule) {
+                const struct ipe_rule *rule = &p->rules[(*i)++];
+
+                if (rule->operation == d->operation)
+                        return rule;
+        }
+        return NULL;
+}
+
 static void explain_rules(const struct ipe_policy *p, const struct ipe_subject *s,
                           const struct ipe_decision *d)
 {
-        for (size_t i = 0; i < p->n_rules && &p->rules[i] != d->rule; i++) {
-                const struct ipe_rule *rule = &p->rules[i];
+        const struct ipe_rule *rule;
 
-                if (rule->operation != d->operation)
+        for (size_t i = 0; (rule = next_asked(p, d, &i));) {
+                const struct ipe_property *property = mismatch(rule, s);
+
+                if (!property)
                         continue;
-                for (size_t k = 0; k < rule->n_properties; k++)
-                        if (!ipe_property_holds(&rule->properties[k], s)) {
-                                printf("  line %u does not match: %s%s\n", rule->place.line,
-                                       ipe_property_to_string(rule->properties[k].type),
-                                       rule->properties[k].digest.algorithm ? " is another"
-                                       : rule->properties[k].value          ? " is not TRUE"
-                                                                            : " is not FALSE");
-                                break;
-                        }
+                printf("  line %u does not match: %s%s\n", rule->place.line,
+                       ipe_property_to_string(property->type),
+                       property->digest.algorithm ? " is another"
+                       : property->value          ? " is not TRUE"
+                                                  : " is not FALSE");
         }
         printf("  line %u decides%s\n", d->line,
                d->rule     ? ""
                : d->global ? ": no rule matches, no default for the operation"
                            : ": no rule matches");
+}
+
+static int rules_to_json(const struct ipe_policy *p, const struct ipe_subject *s,
+                         const struct ipe_decision *d, sd_json_variant **ret)
+{
+        const struct ipe_rule *rule;
+        int r = sd_json_variant_new_array(ret, NULL, 0);
+
+        for (size_t i = 0; r >= 0 && (rule = next_asked(p, d, &i));) {
+                const struct ipe_property *property = mismatch(rule, s);
+
+                if (property)
+                        r = sd_json_variant_append_arraybo(
+                                ret, SD_JSON_BUILD_PAIR_UNSIGNED("line", rule->place.line),
+                                SD_JSON_BUILD_PAIR_STRING("property",
+                                                          ipe_property_to_string(property->type)));
+        }
+        return r;
 }
 
 static void explain_hooks(enum ipe_operation operation, unsigned kernel)
@@ -62,17 +99,6 @@ static void explain_hooks(enum ipe_operation operation, unsigned kernel)
                        "property\n");
 }
 
-static int decision_to_json(const struct subject *s, const struct ipe_decision *d, const char *properties,
-                            const char *rule, sd_json_variant **ret)
-{
-        return sd_json_variant_append_arraybo(
-                ret, SD_JSON_BUILD_PAIR_STRING("subject", s->name),
-                SD_JSON_BUILD_PAIR_STRING("properties", properties),
-                SD_JSON_BUILD_PAIR_STRING("operation", ipe_operation_to_string(d->operation)),
-                SD_JSON_BUILD_PAIR_STRING("action", d->allow ? "ALLOW" : "DENY"),
-                SD_JSON_BUILD_PAIR_UNSIGNED("line", d->line), SD_JSON_BUILD_PAIR_STRING("rule", rule));
-}
-
 struct question {
         const struct ipe_policy *policy;
         enum ipe_operation operation;
@@ -82,7 +108,34 @@ struct question {
         bool denied;
 };
 
-/* The kernel's record has its rule between quotes; here they would only be in the way. */
+static int add_answer(struct question *q, const struct subject *s, const struct ipe_decision *d,
+                      const char *properties, const char *rule)
+{
+        _cleanup_json_ sd_json_variant *asked = NULL;
+        int r = q->explain ? rules_to_json(q->policy, &s->subject, d, &asked) : 0;
+
+        if (r < 0)
+                return r;
+        return sd_json_variant_append_arraybo(
+                &q->answers, SD_JSON_BUILD_PAIR_STRING("subject", s->name),
+                SD_JSON_BUILD_PAIR_STRING("properties", properties),
+                SD_JSON_BUILD_PAIR_STRING("operation", ipe_operation_to_string(d->operation)),
+                SD_JSON_BUILD_PAIR_STRING("action", d->allow ? "ALLOW" : "DENY"),
+                SD_JSON_BUILD_PAIR_UNSIGNED("line", d->line), SD_JSON_BUILD_PAIR_STRING("rule", rule),
+                SD_JSON_BUILD_PAIR_CONDITION(asked != NULL, "not_matching", SD_JSON_BUILD_VARIANT(asked)));
+}
+
+static void print_answer(const struct question *q, const struct subject *s, const struct ipe_decision *d,
+                         const char *properties, const char *rule)
+{
+        printf("%s: %s (%s), line %u: rule=%s\n", s->name, d->allow ? "allowed" : "denied", properties,
+               d->line, rule);
+        if (!q->explain)
+                return;
+        explain_rules(q->policy, &s->subject, d);
+        explain_hooks(q->operation, q->kernel);
+}
+
 static int answer(struct question *q, const struct subject *s, struct error *e)
 {
         _cleanup_free_ char *rule = NULL, *properties = NULL;
@@ -95,15 +148,10 @@ static int answer(struct question *q, const struct subject *s, struct error *e)
         properties = ipe_subject_to_string(&s->subject);
         if (!rule || !properties)
                 return error_errno(e, -ENOMEM, "answer");
-        if (options.json != JSON_OFF)
-                r = decision_to_json(s, &d, properties, rule, &q->answers);
+        if (options.json == JSON_OFF)
+                print_answer(q, s, &d, properties, rule);
         else
-                printf("%s: %s (%s), line %u: rule=%s\n", s->name, d.allow ? "allowed" : "denied", properties,
-                       d.line, rule);
-        if (options.json == JSON_OFF && q->explain) {
-                explain_rules(q->policy, &s->subject, &d);
-                explain_hooks(q->operation, q->kernel);
-        }
+                r = add_answer(q, s, &d, properties, rule);
         return r < 0 ? error_errno(e, -EIO, "JSON") : 0;
 }
 

@@ -131,9 +131,14 @@ ParameterizedTestParameters(program, exit_status)
                 {"ipe-policy eval p.ipe --image=store --trust=trust", 1, "layer 1 of app: allowed"},
                 {"ipe-policy eval p.ipe --image=store --trust=empty", 1, "layer 1 of app: denied"},
                 {"ipe-policy eval p.ipe --image=store:other", 2, "named other"},
+                {"sed -i 's/\"app\"/\"a\\\\u001b[2Jp\"/' store/index.json; ipe-policy eval p.ipe "
+                 "--image=store",
+                 1, "layer 1 of a\\x1b[2Jp"},
                 {"ipe-policy explain one.ipe --dmverity-signature=TRUE", 1,
                  "line 3 does not match: dmverity_roothash"},
                 {"ipe-policy explain p.ipe --kernel=7.3", 1, "AT_EXECVE_CHECK"},
+                {"ipe-policy explain p.ipe --json=short", 1,
+                 "\"not_matching\":[{\"line\":3,\"property\":\"dmverity_signature\"}]"},
                 {"ipe-policy diff p.ipe p.p7b", 0, ""},
                 {"ipe-policy diff p.ipe one.ipe", 1, "- EXECUTE"},
                 {"ipe-policy diff p.ipe open.ipe --json=short", 1, "\"after\":\"ALLOW\""},
@@ -199,6 +204,10 @@ ParameterizedTestParameters(program, bad_input)
                 {"printf 'policy_name=a policy_version=1.0.0\\nDEFAULT action=\\377\\n' >x; ipe-policy lint "
                  "x --format=json",
                  1, "\\\\xff"},
+                {"(cat deny.ipe; printf 'op=EXECUTE fsverity_digest=\\377\\033:00 action=ALLOW\\n') >x; "
+                 "ipe-policy diff deny.ipe x "
+                 "--json=short",
+                 1, "fsverity_digest=\\\\xff\\\\x1b:00"},
                 {"head -c 500 p.p7b >x; ipe-policy info x", 1, "cut short"},
                 {"head -c 500 p.p7b >x; ipe-policy verify x --trust=trust", 1, "x: signature"},
                 {"(cat p.p7b; echo) >x; ipe-policy verify x --trust=trust", 1, "trailing"},
