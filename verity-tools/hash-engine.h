@@ -30,9 +30,9 @@ struct hasher {
         uint8_t salt[VERITY_SALT_MAX];
         size_t salt_size;
         const struct hash_engine *engine; /* NULL: OpenSSL */
-        EVP_MD *md;
-        uint32_t state[8]; /* after the whole chunks of the salt */
-        size_t salt_rest;  /* bytes of salt behind those */
+        EVP_MD *md;                       /* of OpenSSL */
+        uint32_t state[8];                /* after the whole chunks of the salt */
+        size_t salt_rest;                 /* bytes of salt behind those */
 };
 
 int hash_openssl_blocks(const struct hasher *h, const uint8_t *blocks, size_t n, size_t block_size,

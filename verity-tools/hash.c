@@ -154,8 +154,9 @@ int hasher_new(const char *algorithm, const void *salt, size_t salt_size, const 
                 return error_set(e, r, "%s: not with the engine %s on this processor", algorithm, engine);
         if (h->engine)
                 begin(h);
-        h->md = EVP_MD_fetch(NULL, algorithm, NULL);
-        if (!h->md)
+        else
+                h->md = EVP_MD_fetch(NULL, algorithm, NULL);
+        if (!h->engine && !h->md)
                 return error_set(e, -EOPNOTSUPP, "hash algorithm %s: not offered by OpenSSL", algorithm);
         *ret = TAKE_PTR(h);
         return 0;

@@ -91,8 +91,7 @@ Test(hash, every_engine_gives_what_openssl_gives, .init = fill)
                         cr_log_warn("hash engine %s: not tested, this processor lacks it", *engine);
                 }
         cr_log_warn("hash engines: %u tested, %u not on this processor", tried, absent);
-        cr_expect_geq(tried, 1);
-        cr_expect_eq(tried + absent, 4);
+        cr_expect_geq(tried, 1, "OpenSSL is always there");
 }
 
 Test(hash, without_a_name_one_of_them_is_taken, .init = fill)
