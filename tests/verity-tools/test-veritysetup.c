@@ -205,6 +205,10 @@ ParameterizedTestParameters(veritysetup, refusals)
                 {"verity format data --hash-file=h >r; verity sign data --hash-file=h --root-hash=$(cat r) "
                  "--key=k --certificate=layer.pem -o x",
                  1, "EROFS: magic"},
+                {"mv t/a \"$(printf 't/\\033[31m')\"; chmod u+s t/*; mkfs.erofs --quiet e t; verity format e "
+                 "-o e2 >r; "
+                 "verity sign e2 --root-hash=$(cat r) --key=k --certificate=layer.pem -o x",
+                 1, "/\\x1b[31m: a file without setuid"},
                 {"chmod u+s t/a; mkfs.erofs --quiet e t; verity format e -o e2 >r; "
                  "verity sign e2 --root-hash=$(cat r) --key=k --certificate=layer.pem -o x",
                  1, "/a: a file without setuid"},
