@@ -48,6 +48,8 @@ static int verify(const char *signer, const char *inside, const char *trusted, c
         return trust_report_detached(store, TRUST_LAYER, data, SIZE, der, size, report, e);
 }
 
+#define DEEP "deep1 deep2 deep3 deep4 deep5 deep6 deep7 deep8"
+
 Test(path, chains)
 {
         static const struct {
@@ -64,6 +66,9 @@ Test(path, chains)
                 {"leaf", "", "root", "empty", 0, ""},
                 {"leaf-middle", "middle", "root", "empty", 0, ""},
                 {"leaf", "", "root other", "revoking", 0, ""},
+
+                {"leaf-deep8", DEEP, "root", "", 0, ""},
+                {"leaf-deep9", DEEP " deep9", "root", "", -EKEYREJECTED, "too long"},
 
                 {"leaf-middle", "", "root", "", -ENOKEY, "unable to get"},
                 {"leaf-stranger", "stranger", "root", "", -ENOKEY, "CN=stranger"},

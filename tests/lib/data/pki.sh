@@ -43,6 +43,14 @@ certificate stranger stranger "$CA"
 openssl genpkey -algorithm ED25519 -out edwards.key
 certificate edwards root "$CA"
 
+above=root
+for depth in 1 2 3 4 5 6 7 8 9; do
+  certificate "deep$depth" "$above" "$CA"
+  above=deep$depth
+done
+certificate leaf-deep8 deep8 "$SIGNER"
+certificate leaf-deep9 deep9 "$SIGNER"
+
 certificate leaf root "$SIGNER"
 certificate leaf-middle middle "$SIGNER"
 certificate leaf-deep below-short "$SIGNER"
