@@ -96,6 +96,19 @@ static int check_options(const char *path, struct error *e)
         return check_output(output, inputs, ELEMENTSOF(inputs), e);
 }
 
+static int print_signed(enum trust_purpose purpose, const char *root_hash)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        int r;
+
+        if (options.json == JSON_OFF)
+                return 0;
+        r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("root_hash", root_hash),
+                           SD_JSON_BUILD_PAIR_STRING("purpose", trust_purpose_to_string(purpose)),
+                           SD_JSON_BUILD_PAIR_STRING("signature", options.output));
+        return r < 0 ? r : json_print(v, options.json);
+}
+
 /* The whole image is read first: what does not hold together, or IPE cannot protect, is not signed. */
 static int sign(const char *path, struct error *e)
 {
@@ -126,7 +139,9 @@ static int sign(const char *path, struct error *e)
         if (options.digest_out)
                 return write_digest(signer, purpose, root_hash, e);
         r = make_signature(signer, purpose, root_hash, &der, &size, e);
-        return r < 0 ? r : write_signature(signer, &i.geometry, der, size, e);
+        if (r >= 0)
+                r = write_signature(signer, &i.geometry, der, size, e);
+        return r < 0 ? r : print_signed(purpose, root_hash);
 }
 
 int verb_sign(int argc, char **argv)

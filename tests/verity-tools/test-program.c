@@ -115,6 +115,13 @@ Test(program, json_of_keygen_names_the_files)
         cr_expect_str_eq(text, "{\"purpose\":\"policy\",\"key\":\"n.key\",\"certificate\":\"n.pem\"}");
 }
 
+Test(program, json_of_sign_names_what_was_signed)
+{
+        shell("verity sign t.img --root-hash=$(cat hash) --key=layer.key --certificate=layer.pem -o s "
+              "--json=short >json && echo \"{\\\"root_hash\\\":\\\"$(cat hash)\\\","
+              "\\\"purpose\\\":\\\"layer\\\",\\\"signature\\\":\\\"s\\\"}\" | cmp - json");
+}
+
 Test(program, json_of_build_has_the_agreed_fields)
 {
         _cleanup_json_ sd_json_variant *v = NULL;
