@@ -272,7 +272,7 @@ Test(oci, a_killed_conversion_leaves_a_whole_store)
 {
         put_whiteouts();
         shell(CONVERT);
-        for (int ms = 2; ms <= 60; ms += 6)
+        for (int ms = 2; ms <= 50; ms += 8)
                 shell("timeout -s KILL 0.%03d " CONVERT " || test $? = 137; "
                       "%s/verity verify store --trust=trust >/dev/null",
                       ms, BIN_DIR);
@@ -537,7 +537,7 @@ struct reference {
         char host[32], repository[32], tag[16]; /* "" host: it is refused */
 };
 
-ParameterizedTestParameters(oci, references)
+ParameterizedTestParameters(names, references)
 {
         static struct reference cases[] = {
                 {"alpine", "docker.io", "library/alpine", "latest"},
@@ -565,7 +565,7 @@ ParameterizedTestParameters(oci, references)
         return cr_make_param_array(struct reference, cases, ELEMENTSOF(cases));
 }
 
-ParameterizedTest(struct reference *c, oci, references)
+ParameterizedTest(struct reference *c, names, references)
 {
         struct registry_reference r = {};
         struct error e = {};
@@ -579,7 +579,7 @@ ParameterizedTest(struct reference *c, oci, references)
         cr_expect_str_eq(r.tag, c->tag);
 }
 
-Test(oci, challenges)
+Test(names, challenges)
 {
         struct registry_challenge c = {};
 
@@ -605,7 +605,7 @@ static int credentials(const char *text, const char *host, const char *repositor
         return registry_credentials_parse(text, "auth.json", host, repository, ret, e);
 }
 
-Test(oci, credentials_are_those_of_the_nearest_name)
+Test(names, credentials_are_those_of_the_nearest_name)
 {
         static const char text[] =
                 "{\"auths\":{\"h:1\":{\"auth\":\"YTpi\"},\"h:1/x/y\":{\"auth\":\"YzpkOmU=\"},"
@@ -622,7 +622,7 @@ Test(oci, credentials_are_those_of_the_nearest_name)
         cr_expect_str_eq(hub, "hub:x");
 }
 
-Test(oci, credentials_that_cannot_be_used)
+Test(names, credentials_that_cannot_be_used)
 {
         struct error e = {};
         char *c = NULL;
