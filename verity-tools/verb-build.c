@@ -57,7 +57,7 @@ int verb_build(int argc, char **argv)
         r = check_outputs(argv[0], &e);
         if (r < 0)
                 return fail(r, &e);
-        progress_start(&progress, "hashing", 0);
+        progress_start(&progress, "building", 0);
         r = build_image(argv[0], options.output, &o, &g, &e);
         progress_end(&progress);
         if (r >= 0)
