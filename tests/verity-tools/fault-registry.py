@@ -104,7 +104,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, put[name]["body"], Content_Type=MANIFEST)
         if mode == "bigmanifest":
             return self.answer(200, b" " * (5 << 20), Content_Type=MANIFEST)
-        if mode == "absent":
+        if mode == "absent" or name.startswith("sha256-"):
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
         body = blob(first_manifest() if name == "1" else name)
         digest = "sha256:" + hashlib.sha256(body if mode != "lyingheader" else b"").hexdigest()

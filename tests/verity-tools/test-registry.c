@@ -341,6 +341,37 @@ ParameterizedTest(struct fault *f, registry, faults)
                 expect_nothing_left();
 }
 
+ParameterizedTestParameters(registry, faults_while_verifying)
+{
+        static struct fault cases[] = {
+                {"plain", -ENOKEY, "signatures expected, found none"},
+                {"stall", -ETIMEDOUT, "blobs/sha256:"},
+                {"more", -EBADMSG, "bytes expected, found more"},
+                {"wrong", -EBADMSG, "content with that digest"},
+                {"lyingheader", -EBADMSG, "Docker-Content-Digest"},
+                {"html", -EBADMSG, "text/html"},
+                {"absent", -ENOENT, "MANIFEST_UNKNOWN"},
+        };
+
+        return cr_make_param_array(struct fault, cases, ELEMENTSOF(cases));
+}
+
+ParameterizedTest(struct fault *f, registry, faults_while_verifying)
+{
+        struct registry_options o = {.stall_seconds = 1};
+        struct layout *copy = NULL;
+        struct error e = {};
+        char name[64];
+
+        start_faulty(NULL);
+        (void)snprintf(name, sizeof(name), "%s:1", f->repository);
+        cr_expect_eq(layout_fetch(url(name), "scratch", &o, &copy, &e), f->error, "%s: %s", f->repository,
+                     e.message);
+        cr_expect_not_null(strstr(e.message, f->message), "%s: %s", f->repository, e.message);
+        cr_expect_null(copy);
+        expect_nothing_left();
+}
+
 static void put_credentials(void)
 {
         shell("printf '{\"auths\":{\"127.0.0.1:%d\":{\"auth\":\"%%s\"}}}' $(printf user:secret | base64) "
