@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "scratch.h"
@@ -88,9 +89,10 @@ Test(hash, every_engine_gives_what_openssl_gives, .init = fill)
                         tried++;
                 } else {
                         absent++;
-                        cr_log_warn("hash engine %s: not tested, this processor lacks it", *engine);
+                        (void)fprintf(stderr, "hash engine %s: not tested, this processor lacks it\n",
+                                      *engine);
                 }
-        cr_log_warn("hash engines: %u tested, %u not on this processor", tried, absent);
+        (void)fprintf(stderr, "hash engines: %u tested, %u not on this processor\n", tried, absent);
         cr_expect_geq(tried, 1, "OpenSSL is always there");
 }
 
