@@ -168,8 +168,8 @@ int trust_judge_failure(int ok, X509_STORE_CTX *context);
 bool trust_has_list(const struct trust_store *s, X509 *x);
 void trust_report_revocation(struct trust_verification *v, const struct trust_revocation *r);
 
-/* Subject; subject and fingerprint: both fit for a terminal. RFC 3339. */
-void trust_format_name(X509 *x, size_t size, char *ret);
+/* A name; a certificate's subject and fingerprint: both fit for a terminal. RFC 3339. */
+void trust_format_name(const X509_NAME *x, size_t size, char *ret);
 void trust_describe(X509 *x, size_t size, char *ret);
 void trust_format_time(const ASN1_TIME *t, size_t size, char *ret);
 

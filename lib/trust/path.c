@@ -55,7 +55,7 @@ static int check_links(struct trust_verification *v, STACK_OF(X509) * path, cons
                 X509 *x = sk_X509_value(path, i);
                 char name[96];
 
-                trust_format_name(x, sizeof(name), name);
+                trust_format_name(X509_get_subject_name(x), sizeof(name), name);
                 if (trust_check_key(name, X509_get0_pubkey(x), &e) < 0)
                         return trust_refuse(v->report, "chain", -EKEYREJECTED, -ENOPKG, expected, "%s",
                                             e.message);
@@ -83,7 +83,7 @@ static void check_validity(struct trust_verification *v, STACK_OF(X509) * path)
                 bool early = X509_cmp_time(from, &t) >= 0, late = X509_cmp_time(until, &t) <= 0;
 
                 if (early || late) {
-                        trust_format_name(x, sizeof(name), name);
+                        trust_format_name(X509_get_subject_name(x), sizeof(name), name);
                         trust_format_time(early ? from : until, sizeof(when), when);
                         (void)trust_refuse(v->report, "validity", -EKEYEXPIRED, 0, expected, "%s %s %s", name,
                                            early ? "not valid before" : "expired since", when);
@@ -147,7 +147,8 @@ static void check_context(struct trust_verification *v, X509_STORE_CTX *context)
                 return;
         }
         path = X509_STORE_CTX_get0_chain(context);
-        trust_format_name(sk_X509_value(path, sk_X509_num(path) - 1), sizeof(name), name);
+        trust_format_name(X509_get_subject_name(sk_X509_value(path, sk_X509_num(path) - 1)), sizeof(name),
+                          name);
         if (check_links(v, path, expected) >= 0)
                 trust_accept(v->report, "chain", expected, "%d certificates up to %s", sk_X509_num(path),
                              name);

@@ -63,13 +63,13 @@ void trust_format_time(const ASN1_TIME *t, size_t size, char *ret)
 }
 
 /* Escaped: certificates inside signatures are whatever somebody put there. */
-void trust_format_name(X509 *x, size_t size, char *ret)
+void trust_format_name(const X509_NAME *x, size_t size, char *ret)
 {
         _cleanup_(BIO_free_all_ptr) BIO *bio = BIO_new(BIO_s_mem());
         char *text = NULL;
         long n = 0;
 
-        if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, XN_FLAG_RFC2253) >= 0)
+        if (bio && X509_NAME_print_ex(bio, x, 0, XN_FLAG_RFC2253) >= 0)
                 n = BIO_get_mem_data(bio, &text);
         (void)snprintf(ret, size, "%.*s", (int)n, n > 0 ? text : "");
 }
@@ -79,7 +79,7 @@ void trust_describe(X509 *x, size_t size, char *ret)
         uint8_t digest[32] = {};
         char name[96], hex[65];
 
-        trust_format_name(x, sizeof(name), name);
+        trust_format_name(X509_get_subject_name(x), sizeof(name), name);
         (void)X509_digest(x, EVP_sha256(), digest, NULL);
         hex_encode(digest, sizeof(digest), hex);
         (void)snprintf(ret, size, "%s (SHA-256 %s)", name, hex);

@@ -23,7 +23,7 @@ static void note_revocation(struct trust_revocation *r, int error, X509_STORE_CT
         if (r->error)
                 return;
         r->error = error;
-        trust_format_name(x, sizeof(name), name);
+        trust_format_name(X509_get_subject_name(x), sizeof(name), name);
         if (error != X509_V_ERR_CERT_REVOKED || X509_CRL_get0_by_cert(crl, &entry, x) != 1) {
                 (void)snprintf(r->found, sizeof(r->found), "for %s: %s", name,
                                X509_verify_cert_error_string(error));

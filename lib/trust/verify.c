@@ -59,6 +59,23 @@ static X509 *find_inside(const struct trust_verification *v, enum trust_purpose 
         return NULL;
 }
 
+/* Whom the signature names, when there is no certificate to tell. */
+static void describe_unknown(CMS_SignerInfo *si, size_t size, char *ret)
+{
+        ASN1_INTEGER *serial = NULL;
+        X509_NAME *issuer = NULL;
+        char name[96], hex[2 * 20 + 1] = "";
+
+        if (CMS_SignerInfo_get0_signer_id(si, NULL, &issuer, &serial) != 1 || !issuer) {
+                (void)snprintf(ret, size, "another, named by its key");
+                return;
+        }
+        trust_format_name(issuer, sizeof(name), name);
+        if (ASN1_STRING_length(serial) <= 20)
+                hex_encode(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial), hex);
+        (void)snprintf(ret, size, "another: number %s of %s", hex, name);
+}
+
 static int check_signer(struct trust_verification *v)
 {
         const char *name = trust_purpose_to_string(v->purpose);
@@ -73,7 +90,8 @@ static int check_signer(struct trust_verification *v)
                                "signer among the %zu certificates of %.60s/%s.pem%s",
                                v->store->certificates[v->purpose].n, v->store->path, name,
                                v->store->pki ? ", or inside" : "");
-                return trust_refuse(v->report, "signer", -ENOKEY, -ENOKEY, expected, "another");
+                describe_unknown(v->si, sizeof(found), found);
+                return trust_refuse(v->report, "signer", -ENOKEY, -ENOKEY, expected, "%s", found);
         }
         (void)snprintf(expected, sizeof(expected), "signer with the purpose %s", name);
         if (purpose != v->purpose)

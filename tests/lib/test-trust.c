@@ -318,6 +318,7 @@ Test(trust, foreign_signer)
 
         cr_assert_eq(trust_sign(s, TRUST_LAYER, data, SIZE, false, &der, &size, NULL), 0);
         cr_expect_eq(verify(TRUST_LAYER, der, size, &e), -ENOKEY, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "of CN=foreign"), "%s", e.message);
         free(der);
         trust_signer_free(s);
 }
