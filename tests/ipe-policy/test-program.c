@@ -317,3 +317,12 @@ Test(program, sarif)
         cr_expect_eq(sd_json_variant_unsigned(sd_json_variant_by_key(region, "startColumn")), 36);
         cr_expect(sd_json_variant_by_key(result, "fixes"));
 }
+
+/* The policies of the image are what the tool asks for. */
+Test(program, our_own_policies)
+{
+        shell("cp " TEST_DATA
+              "/../../../ipe-policy/policies/*.ipe . && ipe-policy lint host.ipe --severity=warning && "
+              "ipe-policy lint boot.ipe --boot --severity=warning && ipe-policy fmt host.ipe --check && "
+              "ipe-policy fmt boot.ipe --check && ipe-policy simulate-upgrade boot.ipe host.ipe");
+}
