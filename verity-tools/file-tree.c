@@ -261,8 +261,8 @@ static int enter(struct file_tree *t, struct file_inode *parent, const char *nam
                 return 0;
         }
         if (entry && !lower && !is_whiteout(entry->inode))
-                return error_set(e, -EBADMSG, "%.*s: a directory expected above it, found another type",
-                                 (int)size, name);
+                return error_set(e, -EBADMSG, "directory \"%.*s\" expected, found another type", (int)size,
+                                 name);
         return make_directory(t, parent, name, size, entry && !t->merge, ret, e);
 }
 

@@ -18,6 +18,9 @@
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 #define WHITEOUT_OTHER ".wh..wh." /* AUFS's own files */
 
+/* Bytes that libarchive may read to learn of one entry: it keeps lists of what is sparse in memory. */
+#define HEADER_MAX ((size_t)2 * 1024 * 1024)
+
 #define MAJOR_MAX 0xfffu
 #define MINOR_MAX 0xfffffu
 #define MTIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
@@ -29,6 +32,8 @@ struct reader {
         const char *name; /* of the tar, for messages */
         uint64_t total;   /* bytes of the file */
         uint64_t n;       /* entries */
+        bool in_header;   /* of the next entry */
+        size_t header;    /* bytes read for it */
         int failed;       /* the input's error, which is the cause of libarchive's */
         struct error error;
 };
@@ -45,6 +50,9 @@ static la_ssize_t read_input(struct archive *a, void *userdata, const void **ret
         size_t size = 0;
 
         t->failed = decompressor_next(t->input, ret, &size, &t->error);
+        if (t->failed >= 0 && t->in_header && (t->header += size) > HEADER_MAX)
+                t->failed = error_set(&t->error, -E2BIG, "headers of at most %zu bytes expected, found more",
+                                      HEADER_MAX);
         if (t->failed < 0) {
                 archive_set_error(a, -t->failed, "%s", t->error.message);
                 return ARCHIVE_FATAL;
@@ -309,13 +317,18 @@ static int add_entries(struct reader *t, struct error *e)
                 struct archive_entry *entry;
                 int r;
 
+                t->in_header = true;
+                t->header = 0;
                 r = archive_read_next_header(t->archive, &entry);
+                t->in_header = false;
                 if (r == ARCHIVE_EOF)
                         return 0;
                 t->n++;
                 if (r != ARCHIVE_OK)
                         return about_entry(t, archive_failed(t, -EBADMSG, e), NULL, e);
                 r = add_entry(t, entry, e);
+                if (r >= 0 && archive_read_data_skip(t->archive) < ARCHIVE_OK)
+                        r = archive_failed(t, -EBADMSG, e);
                 if (r < 0)
                         return about_entry(t, r, archive_entry_pathname(entry), e);
         }

@@ -303,6 +303,30 @@ Test(image_format, inline_to_the_last_byte)
         }
 }
 
+Test(image_format, attributes_across_blocks)
+{
+        uint8_t value[3000], found[3001];
+        struct tar_writer w = {};
+        char root_hash[129], name[32];
+
+        fill_pattern(value, sizeof(value));
+        for (unsigned i = 0; i < 30; i++) {
+                (void)snprintf(name, sizeof(name), "f%u", i);
+                value[0] = (uint8_t)i;
+                tar_writer_pax(&w, "SCHILY.xattr.user.a", value, sizeof(value) - i);
+                tar_writer_file(&w, name, "");
+        }
+        tar_writer_save(&w, "t.tar");
+        build("t.tar", "t.img", 0, root_hash);
+        shell("fsck.erofs --extract=x --xattrs t.img");
+        for (unsigned i = 0; i < 30; i++) {
+                (void)snprintf(name, sizeof(name), "x/f%u", i);
+                value[0] = (uint8_t)i;
+                cr_assert_eq(getxattr(name, "user.a", found, sizeof(found)), sizeof(value) - i);
+                cr_expect_eq(memcmp(found, value, sizeof(value) - i), 0);
+        }
+}
+
 /* The labels are those that mkfs.erofs gives. */
 Test(image_format, labels)
 {

@@ -105,8 +105,8 @@ static const struct meaning meanings[] = {
         {"f .wh.a x\nf a/b 1", "a d\na/b f 1"},
         {"f .wh.a x", "a c"},
         {"f d/.wh..wh.plnk x\nd d", "d d"},
-        {"f a 1\nf a/b 2", "entry 2: byte 1024: a/b: a: a directory expected"},
-        {"l a b\nf a/b 2", "entry 2: byte 512: a/b: a: a directory expected"},
+        {"f a 1\nf a/b 2", "entry 2: byte 1024: a/b: directory \"a\" expected"},
+        {"l a b\nf a/b 2", "entry 2: byte 512: a/b: directory \"a\" expected"},
         {"h a b", "entry 1: byte 0: a: a hard link to an earlier entry expected, found one to \"b\""},
         {"h a b\nf b 1", "entry 1: byte 0: a: a hard link to an earlier entry expected"},
         {"f a 1\nh a a", "a hard link to another file expected, found one to itself"},
@@ -330,6 +330,36 @@ static void sparse_bomb(struct tar_writer *w)
         tar_writer_file(w, "x", "x\n");
 }
 
+static void sparse_map_bomb(struct tar_writer *w)
+{
+        const size_t size = 8 << 20;
+        char *map = malloc(size);
+
+        cr_assert_not_null(map);
+        for (size_t i = 0; i < size; i += 2)
+                memcpy(map + i, "0\n", 2);
+        memcpy(map, "4000000\n", 8);
+        tar_writer_pax(w, "GNU.sparse.major", "1", 1);
+        tar_writer_pax(w, "GNU.sparse.minor", "0", 1);
+        tar_writer_pax(w, "GNU.sparse.name", "x", 1);
+        tar_writer_pax(w, "GNU.sparse.realsize", "5", 1);
+        tar_writer_header(w, &(struct tar_header){.name = "x", .mode = 0644, .size = size});
+        tar_writer_data(w, map, size);
+        free(map);
+}
+
+static void endless_headers(struct tar_writer *w)
+{
+        static char text[60000];
+
+        for (unsigned i = 0; i < 40; i++) {
+                tar_writer_header(w, &(struct tar_header){
+                                             .name = "g", .mode = 0644, .type = 'L', .size = sizeof(text)});
+                tar_writer_data(w, text, sizeof(text));
+        }
+        tar_writer_file(w, "x", "x");
+}
+
 static void xattr_flood(struct tar_writer *w)
 {
         static char value[60000];
@@ -379,6 +409,8 @@ static const struct hostile hostile[] = {
         {"huge size", huge_size, -E2BIG, "entry 1: byte 0: x: at most 68719476736 bytes of data"},
         {"negative size", negative_size, -EBADMSG, "t.tar: entry 1: "},
         {"sparse bomb", sparse_bomb, -E2BIG, "holes"},
+        {"sparse map bomb", sparse_map_bomb, -E2BIG, "headers of at most 2097152 bytes"},
+        {"endless headers", endless_headers, -EBADMSG, "t.tar: entry 1: "},
         {"xattr flood", xattr_flood, -E2BIG, "at most 16777216 bytes of different extended attributes"},
         {"large xattr", large_xattr, -E2BIG, "at most 65536 bytes of extended attributes of one file"},
         {"bad ACL", bad_acl, -EBADMSG, "a valid POSIX ACL"},
