@@ -124,6 +124,7 @@ static int create_table(struct fdisk_context *cxt, sd_id128_t uuid)
                 r = fdisk_set_script(cxt, script);
         if (r >= 0)
                 r = fdisk_create_disklabel(cxt, "gpt");
+        (void)fdisk_set_script(cxt, NULL); /* the two hold each other */
         return r < 0 ? r : fdisk_set_disklabel_id_from_string(cxt, sd_id128_to_uuid_string(uuid, text));
 }
 
