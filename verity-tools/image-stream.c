@@ -401,15 +401,11 @@ int image_stream_finish(struct image_stream *s, int hash_fd, uint64_t hash_base,
 
 /* --- begin and clean up --- */
 
-static int start_workers(struct image_stream *s, unsigned n)
+/* The caller's thread works too, so one that does not start is no error. */
+static void start_workers(struct image_stream *s, unsigned n)
 {
-        for (; s->n_workers < n; s->n_workers++) {
-                int r = pthread_create(&s->workers[s->n_workers], NULL, worker, s);
-
-                if (r != 0)
-                        return -r;
-        }
-        return 0;
+        while (s->n_workers < n && pthread_create(&s->workers[s->n_workers], NULL, worker, s) == 0)
+                s->n_workers++;
 }
 
 static int provide_segments(struct image_stream *s, unsigned n)
@@ -448,10 +444,9 @@ int image_stream_new(const struct image_stream_options *o, struct image_stream *
         if (segments > SEGMENTS_MAX)
                 segments = SEGMENTS_MAX;
         r = provide_segments(s, segments);
-        if (r >= 0)
-                r = start_workers(s, threads > SEGMENTS_MAX ? SEGMENTS_MAX - 1 : threads - 1);
         if (r < 0)
-                return error_errno(e, r, "image: threads");
+                return r;
+        start_workers(s, threads > SEGMENTS_MAX ? SEGMENTS_MAX - 1 : threads - 1);
         *ret = TAKE_PTR(s);
         return 0;
 }
