@@ -220,7 +220,7 @@ static int fill(struct decompressor *d, struct error *e)
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return error_errno(e, -errno, "%s: byte %" PRIu64, d->file.name, d->read + size);
+                        return error_errno(e, -errno, "byte %" PRIu64 " of the file", d->read + size);
                 d->end_of_file = n == 0;
                 size += (size_t)n;
         }
@@ -247,7 +247,7 @@ int decompressor_new(const struct build_tar *file, struct decompressor **ret, st
                         d->format = &formats[i];
                         r = d->format->open(&d->state);
                         if (r < 0)
-                                return error_errno(e, r, "%s: %s", file->name, d->format->name);
+                                return error_errno(e, r, "%s", d->format->name);
                         break;
                 }
         *ret = TAKE_PTR(d);
@@ -267,13 +267,14 @@ static int step_failed(const struct decompressor *d, int r, struct error *e)
         uint64_t at = d->read - d->in_size;
 
         if (r == -E2BIG)
-                return error_set(
-                        e, r, "%s: byte %" PRIu64 ": %s data with a smaller window expected, see FORMAT.md",
-                        d->file.name, at, d->format->name);
+                return error_set(e, r,
+                                 "byte %" PRIu64
+                                 " of the file: %s data with a smaller window expected, see FORMAT.md",
+                                 at, d->format->name);
         return error_set(e, r,
-                         "%s: byte %" PRIu64
-                         ": intact %s data and nothing behind it expected, found something else",
-                         d->file.name, at, d->format->name);
+                         "byte %" PRIu64
+                         " of the file: intact %s data and nothing behind it expected, found something else",
+                         at, d->format->name);
 }
 
 /* One step forward. Input that leads nowhere is damaged, or ends too early. */
@@ -289,9 +290,8 @@ static int step(struct decompressor *d, struct room *room, struct error *e)
         if (r >= 0 && room->in_size == left && room->out_size == space && d->inside == inside) {
                 if (left == 0)
                         return error_set(e, -EBADMSG,
-                                         "%s: byte %" PRIu64
-                                         ": more %s data expected, found the end of the file",
-                                         d->file.name, d->read, d->format->name);
+                                         "byte %" PRIu64 " of the file: more %s data expected, found its end",
+                                         d->read, d->format->name);
                 r = -EBADMSG;
         }
         if (r < 0)
@@ -336,8 +336,8 @@ int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size
         if (r < 0)
                 return r;
         if (*ret_size > BUILD_INPUT_MAX - d->produced)
-                return error_set(e, -E2BIG, "%s: at most %" PRIu64 " bytes expected, found more",
-                                 d->file.name, BUILD_INPUT_MAX);
+                return error_set(e, -E2BIG, "at most %" PRIu64 " bytes expected, found more",
+                                 BUILD_INPUT_MAX);
         d->produced += *ret_size;
         return 0;
 }

@@ -6,6 +6,8 @@
 
 struct decompressor;
 
+/* Messages do not have the name of the file. */
+
 int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e);
 struct decompressor *decompressor_free(struct decompressor *d);
 DEFINE_CLEANUP(struct decompressor *, decompressor_free)

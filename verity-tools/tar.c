@@ -344,7 +344,7 @@ static int read_rest(struct reader *t, struct error *e)
         do
                 r = decompressor_next(t->input, &unused, &size, e);
         while (r >= 0 && size > 0);
-        return r;
+        return r < 0 ? error_prefix(e, r, "%s", t->name) : 0;
 }
 
 static int read_archive(struct reader *t, struct error *e)
@@ -370,7 +370,7 @@ int builder_add_tar(struct builder *b, const struct build_tar *tar, struct error
                 return -ENOMEM;
         r = decompressor_new(tar, &input, e);
         if (r < 0)
-                return r;
+                return error_prefix(e, r, "%s", tar->name);
         t.input = input;
         if (file_size(tar->fd, &t.total) < 0)
                 t.total = 0;
