@@ -39,19 +39,20 @@ static int compare_known(const void *a, const void *b)
 
 static int failed(const struct scan *s, int r, const char *what, struct error *e)
 {
-        return error_errno(e, r, "%s/%s%s", s->top, s->path, what);
+        return error_errno(e, r, "%s/%.200s%s", s->top, s->path, what);
 }
 
 static int changed(const struct scan *s, struct error *e)
 {
-        return error_set(e, -EBUSY, "%s/%s: a file that nobody changes expected, found another than before",
-                         s->top, s->path);
+        return error_set(e, -EBUSY,
+                         "%s/%.200s: a file that nobody changes expected, found another than before", s->top,
+                         s->path);
 }
 
 /* A message of others gets the path in front. */
 static int about(const struct scan *s, int r, struct error *e)
 {
-        return r < 0 ? error_prefix(e, r, "%s/%s", s->top, s->path) : r;
+        return r < 0 ? error_prefix(e, r, "%s/%.200s", s->top, s->path) : r;
 }
 
 /* --- extended attributes --- */
@@ -287,8 +288,9 @@ static int add_entry(struct scan *s, int dirfd, const char *name, struct error *
                 return add_symlink(s, dirfd, name, &a, e);
         if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) || S_ISFIFO(st.st_mode))
                 return add_special(s, dirfd, name, &st, &a, e);
-        return error_set(e, -EBADMSG, "%s/%s: file, directory, link, device or pipe expected, found a socket",
-                         s->top, s->path);
+        return error_set(e, -EBADMSG,
+                         "%s/%.200s: file, directory, link, device or pipe expected, found a socket", s->top,
+                         s->path);
 }
 
 static int add_entries(struct scan *s, int dirfd, const struct names *names, struct error *e)
@@ -328,8 +330,9 @@ static int add_directory(struct scan *s, int fd, const struct stat *st, struct f
                 return r;
         }
         if (s->depth > BUILD_DEPTH_MAX)
-                return error_set(e, -E2BIG, "%s/%s: at most %u levels of directories expected, found more",
-                                 s->top, s->path, BUILD_DEPTH_MAX);
+                return error_set(e, -E2BIG,
+                                 "%s/%.200s: at most %u levels of directories expected, found more", s->top,
+                                 s->path, BUILD_DEPTH_MAX);
         if (fstat(fd, &now) < 0)
                 return failed(s, -errno, "", e);
         if (!same_file(st, &now))

@@ -307,6 +307,42 @@ Test(build, an_old_output_survives_a_failure)
         cr_expect_str_eq(text, "old");
 }
 
+static void run_line(void *userdata, uint64_t done, uint64_t total)
+{
+        shell("%s", (const char *)userdata);
+}
+
+Test(build, a_file_that_changes_while_it_is_read)
+{
+        static const char *const lines[] = {"echo more >>t/a", "truncate -s 10 t/a", "chmod 600 t/a",
+                                            "touch t/a"};
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                struct build_options o = {.progress = run_line, .userdata = (void *)lines[i]};
+                struct verity_geometry g = {};
+                struct error e = {};
+
+                shell("rm -rf t && mkdir t && head -c 3000000 /dev/zero >t/a");
+                cr_expect_eq(build_image("t", "t.img", &o, &g, &e), -EBUSY, "%s: %s", lines[i], e.message);
+                cr_expect_not_null(strstr(e.message, "t/a: a file that nobody changes"), "%s", e.message);
+                cr_expect_eq(files_here(), 1, "nothing is left behind");
+        }
+}
+
+Test(build, trees_that_are_refused)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        shell("mkdir -p t/$(seq -s / 300)");
+        cr_expect_eq(build("t", "t.img", &g, &e), -E2BIG);
+        cr_expect_not_null(strstr(e.message, "at most 256 levels"), "%s", e.message);
+        shell("mkdir s && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"s/socket\")'");
+        cr_expect_eq(build("s", "t.img", &g, &e), -EBADMSG);
+        cr_expect_not_null(strstr(e.message, "s/socket: file, directory, link"), "%s", e.message);
+        cr_expect_eq(files_here(), 2, "nothing is left behind");
+}
+
 /* Old or new, whenever the writer is killed; what it had begun has no name, but for the moment between
  * getting one and t.img. */
 Test(build, killed_at_any_moment)
