@@ -34,7 +34,7 @@ static int tally_attributes(struct erofs_image *image, const struct erofs_entry 
 
         r = erofs_inode_xattrs(image, &entry->inode, &x, e);
         if (r < 0)
-                return error_prefix(e, r, "/%s", entry->path);
+                return error_prefix(e, r, "/%.300s", entry->path);
         privileged |= erofs_xattrs_have(&x, "security.capability");
         t->attributed += x.n > 0;
         erofs_xattrs_done(&x);
@@ -43,7 +43,7 @@ static int tally_attributes(struct erofs_image *image, const struct erofs_entry 
 
                 r = sd_json_variant_append_arrayb(&t->privileged_paths, SD_JSON_BUILD_STRING(path));
         }
-        return r < 0 ? error_errno(e, r, "/%s", entry->path) : 0;
+        return r < 0 ? error_errno(e, r, "/%.300s", entry->path) : 0;
 }
 
 static int tally_entry(struct erofs_image *image, const struct erofs_entry *entry, struct tally *t,
@@ -83,6 +83,14 @@ static int tally_tree(struct erofs_image *image, struct tally *t, struct error *
 
 /* --- the superblock --- */
 
+/* All of the superblock that the UUID does not cover. */
+static bool has_profile_super(const struct erofs_super *s)
+{
+        return s->blkszbits == EROFS_BLOCK_BITS && s->feature_incompat == 0 && s->extra_devices == 0 &&
+               s->feature_compat == (EROFS_COMPAT_SB_CHKSUM | EROFS_COMPAT_MTIME) && s->build_time == 0 &&
+               s->build_time_nsec == 0;
+}
+
 /* Our writer derives the UUID from the metadata: nobody else's image has such a one by chance. */
 static int check_profile(struct erofs_image *image, bool *ret, struct error *e)
 {
@@ -110,7 +118,8 @@ static int check_profile(struct erofs_image *image, bool *ret, struct error *e)
                 return error_errno(e, -EIO, "SHA-256");
         digest[6] = 0x80 | (digest[6] & 0x0f); /* a UUID of version 8 */
         digest[8] = 0x80 | (digest[8] & 0x3f);
-        *ret = memcmp(digest, image->super.uuid, sizeof(image->super.uuid)) == 0;
+        *ret = has_profile_super(&image->super) &&
+               memcmp(digest, image->super.uuid, sizeof(image->super.uuid)) == 0;
         return 0;
 }
 

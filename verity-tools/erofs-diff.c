@@ -179,7 +179,7 @@ static int report(struct comparison *c, const struct erofs_entry *before, const 
         if (before && after) {
                 r = compare_inodes(c, d.before, d.after, &d.aspects, e);
                 if (r < 0)
-                        return error_prefix(e, r, "/%s", d.path);
+                        return error_prefix(e, r, "/%.300s", d.path);
                 if (d.aspects == 0)
                         return 0;
                 c->result.changed++;

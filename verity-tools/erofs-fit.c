@@ -90,7 +90,7 @@ static int check_tree(struct erofs_image *image, bool allow_setuid, struct error
                 if (r >= 0)
                         r = check_chunks(image, &entry->inode, e);
                 if (r < 0)
-                        (void)error_prefix(e, r, "/%s", entry->path);
+                        (void)error_prefix(e, r, "/%.300s", entry->path);
         }
         return r;
 }

@@ -12,7 +12,7 @@
 
 #define EROFS_NAME_MAX 255
 #define EROFS_PATH_MAX 4095
-#define EROFS_DEPTH_MAX 256
+#define EROFS_DEPTH_MAX 1024 /* directories, one in another */
 #define EROFS_ENTRIES_MAX 16000000u
 #define EROFS_XATTRS_MAX 1024 /* of one inode */
 

@@ -1,41 +1,48 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The tree of an image, in constant memory but for one number an inode. */
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "erofs-read-internal.h"
 
-/* A set of inode numbers, each kept plus one so that 0 is an empty slot. At most half full. */
+/* A set of inode numbers, each kept plus one so that 0 is an empty slot. At most half full. The multiplier is
+ * random: an image cannot choose its numbers so that they all want the same slots. */
 struct seen {
         uint64_t *slots;
-        size_t n, size; /* size: a power of two */
+        size_t n;
+        unsigned bits; /* 2^bits slots; 0: none yet */
+        uint64_t multiplier;
 };
+
+static size_t seen_room(const struct seen *s)
+{
+        return s->bits ? (size_t)1 << s->bits : 0;
+}
 
 /* Where nid is or would be. */
 static uint64_t *seen_slot(const struct seen *s, uint64_t nid)
 {
-        size_t i = (size_t)((nid + 1) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (s->size - 1);
+        size_t i = (size_t)((nid + 1) * s->multiplier >> (64 - s->bits));
 
         while (s->slots[i] != 0 && s->slots[i] != nid + 1)
-                i = (i + 1) & (s->size - 1);
+                i = (i + 1) & (seen_room(s) - 1);
         return &s->slots[i];
 }
 
 static int seen_grow(struct seen *s)
 {
-        struct seen bigger = {.size = s->size ? s->size * 2 : 1024};
+        struct seen bigger = {.n = s->n, .bits = s->bits ? s->bits + 1 : 10, .multiplier = s->multiplier};
 
-        bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
+        bigger.slots = calloc(seen_room(&bigger), sizeof(*bigger.slots));
         if (!bigger.slots)
                 return -ENOMEM;
-        for (size_t i = 0; i < s->size; i++)
+        for (size_t i = 0; i < seen_room(s); i++)
                 if (s->slots[i] != 0)
                         *seen_slot(&bigger, s->slots[i] - 1) = s->slots[i];
-        bigger.n = s->n;
         free(s->slots);
         *s = bigger;
         return 0;
@@ -46,7 +53,7 @@ static int seen_add(struct seen *s, uint64_t nid)
 {
         uint64_t *slot;
 
-        if (s->n * 2 >= s->size) {
+        if (s->n * 2 >= seen_room(s)) {
                 int r = seen_grow(s);
 
                 if (r < 0)
@@ -82,6 +89,12 @@ int erofs_walk_new(struct erofs_image *image, struct erofs_walk **ret, struct er
 
         if (!w)
                 return error_errno(e, -ENOMEM, "EROFS");
+        if (getrandom(&w->seen.multiplier, sizeof(w->seen.multiplier), 0) !=
+            (ssize_t)sizeof(w->seen.multiplier)) {
+                free(w);
+                return error_errno(e, -EIO, "random number");
+        }
+        w->seen.multiplier |= 1;
         w->image = image;
         w->entry.path = w->path;
         *ret = w;
@@ -104,8 +117,9 @@ static int push(struct erofs_walk *w, struct error *e)
         struct frame *f;
 
         if (w->depth == EROFS_DEPTH_MAX)
-                return error_set(e, -EBADMSG, "%s: at most %d levels of directories expected, found more",
-                                 w->path, EROFS_DEPTH_MAX);
+                return error_set(e, -EBADMSG,
+                                 "/%.300s: at most %d levels of directories expected, found more", w->path,
+                                 EROFS_DEPTH_MAX);
         f = calloc(1, sizeof(*f));
         if (!f)
                 return -ENOMEM;
@@ -127,14 +141,14 @@ static int take_inode(struct erofs_walk *w, uint64_t nid, struct error *e)
                                  EROFS_ENTRIES_MAX);
         r = erofs_inode_read(w->image, nid, &w->entry.inode, e);
         if (r < 0)
-                return error_prefix(e, r, "/%s", w->path);
+                return error_prefix(e, r, "/%.300s", w->path);
         r = seen_add(&w->seen, nid);
         if (r < 0)
                 return r;
         w->entry.another_name = r > 0;
         w->descend = S_ISDIR(w->entry.inode.mode);
         if (w->descend && w->entry.another_name)
-                return error_set(e, -EBADMSG, "/%s: a directory with one name expected, found another",
+                return error_set(e, -EBADMSG, "/%.300s: a directory with one name expected, found another",
                                  w->path);
         return 1;
 }
@@ -211,7 +225,7 @@ int erofs_walk_next(struct erofs_walk *w, const struct erofs_entry **ret, struct
                 if (r >= 0)
                         r = take_inode(w, nid, e);
                 if (r > 0 && type != type_of(w->entry.inode.mode))
-                        return error_set(e, -EBADMSG, "/%s: the type of mode 0%o expected, found type %u",
+                        return error_set(e, -EBADMSG, "/%.300s: the type of mode 0%o expected, found type %u",
                                          w->path, w->entry.inode.mode, type);
                 return r;
         }

@@ -442,6 +442,22 @@ Test(erofs, lies_of_attributes)
         }
 }
 
+Test(erofs, depth_is_bounded)
+{
+        struct error e = {};
+        struct picture p;
+
+        shell("mkdir -p t/$(yes a | head -1023 | tr '\\n' /) && mkfs.erofs --quiet t.img t");
+        p = picture_of("t.img");
+        cr_expect_eq(read_all(p.fd, &e), 0, "%s", e.message);
+        picture_done(&p);
+        shell("mkdir -p t/$(yes a | head -1024 | tr '\\n' /) && mkfs.erofs --quiet t.img t");
+        p = picture_of("t.img");
+        cr_expect_eq(read_all(p.fd, &e), -EBADMSG);
+        cr_expect_not_null(strstr(e.message, "1024 levels"), "%s", e.message);
+        picture_done(&p);
+}
+
 /* Chunks are looked at before an image is signed, not when it is listed. */
 Test(erofs, lies_of_chunks)
 {
