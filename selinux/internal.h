@@ -6,12 +6,11 @@
 #include <sepol/policydb/services.h>
 #include <stdint.h>
 
+#include "selinux/algebra.h"
 #include "selinux/selinux.h"
 #include "selinux/sexpr.h"
 
-/* A set of types, bit value - 1 for each; its length in words is that of the policy's sets. */
-typedef uint64_t word_t;
-
+/* Types by a name, bit value - 1 for each; the length in words is that of all the policy's sets. */
 struct named_set {
         const char *name;
         word_t *types;
@@ -84,12 +83,13 @@ int source_comment(const struct source *s, const char *path, unsigned line, char
 /* statements.c: from the resolved text, which becomes the source's. */
 int statements_find(struct source *s, const policydb_t *db, char *text, size_t size, struct error *e);
 
-/* The permissions of the class in (class (permission…)), through class maps. 0 when it is about others. */
-int statement_permissions(const struct source *s, const policydb_t *db, const struct sexpr *permissions,
-                          const char *class, uint32_t *ret, struct error *e);
-
 /* Whether an allow or neverallow is about this source and this target. */
 bool statement_is_about(const struct statement *s, unsigned source, unsigned target);
+
+/* permissions.c: the permissions of the class in (class (permission…)), through class maps. 0 when it is
+ * about others. */
+int statement_permissions(const struct source *s, const policydb_t *db, const struct sexpr *permissions,
+                          const char *class, uint32_t *ret, struct error *e);
 
 /* rules.c */
 struct access {

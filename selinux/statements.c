@@ -7,82 +7,6 @@
 #include "selinux/internal.h"
 
 #define WORD_BITS 64u
-#define NESTING_MAX 8 /* classpermission in classmap in classpermission … */
-
-/* Names that stand for sets of bits, and the set of all of them. */
-struct algebra {
-        size_t words;
-        const word_t *all;
-        int (*look_up)(void *userdata, const char *name, word_t *ret);
-        void *userdata;
-};
-
-static int evaluate(const struct algebra *a, const struct sexpr *node, word_t *ret);
-
-static int evaluate_operator(const struct algebra *a, char op, const struct sexpr *list, word_t *ret)
-{
-        const struct sexpr *left = sexpr_at(list, 1), *right = sexpr_at(list, 2);
-        _cleanup_free_ word_t *other = calloc(a->words, sizeof(*other));
-        int r;
-
-        if (!other)
-                return -ENOMEM;
-        if (!left || (op != '!' && !right))
-                return -EINVAL;
-        r = evaluate(a, left, ret);
-        if (r >= 0 && right)
-                r = evaluate(a, right, other);
-        for (size_t i = 0; r >= 0 && i < a->words; i++) {
-                if (op == '!')
-                        ret[i] = a->all[i] & ~ret[i];
-                else if (op == '&')
-                        ret[i] &= other[i];
-                else if (op == '^')
-                        ret[i] ^= other[i];
-                else
-                        ret[i] |= other[i];
-        }
-        return r;
-}
-
-/* A list without an operator is the union of its members. */
-static int evaluate_members(const struct algebra *a, const struct sexpr *list, word_t *ret)
-{
-        _cleanup_free_ word_t *member = calloc(a->words, sizeof(*member));
-        int r = 0;
-
-        if (!member)
-                return -ENOMEM;
-        memset(ret, 0, a->words * sizeof(*ret));
-        for (const struct sexpr *n = list->first; r >= 0 && n; n = n->next) {
-                r = evaluate(a, n, member);
-                for (size_t i = 0; r >= 0 && i < a->words; i++)
-                        ret[i] |= member[i];
-        }
-        return r;
-}
-
-static int evaluate(const struct algebra *a, const struct sexpr *node, word_t *ret)
-{
-        static const struct {
-                const char *name;
-                char op;
-        } operators[] = {{"and", '&'}, {"or", '|'}, {"xor", '^'}, {"not", '!'}};
-        const char *name = node && node->atom ? node->atom : sexpr_atom(node, 0);
-
-        if (!node)
-                return -EINVAL;
-        if (name && strcmp(name, "all") == 0) {
-                memcpy(ret, a->all, a->words * sizeof(*ret));
-                return 0;
-        }
-        if (node->atom)
-                return a->look_up(a->userdata, node->atom, ret);
-        for (size_t i = 0; name && i < ELEMENTSOF(operators); i++)
-                if (strcmp(name, operators[i].name) == 0)
-                        return evaluate_operator(a, operators[i].op, node, ret);
-        return evaluate_members(a, node, ret);
-}
 
 static void set_bit(word_t *set, unsigned value)
 {
@@ -122,7 +46,7 @@ static int look_up_types(void *userdata, const char *name, word_t *ret)
 
                         if (!sexpr_is(text, "typeattributeset") || !sexpr_same(text, 1, name))
                                 continue;
-                        r = evaluate(&types, sexpr_at(text, 2), part);
+                        r = algebra_evaluate(&types, sexpr_at(text, 2), part);
                         for (size_t w = 0; w < s->words; w++)
                                 set->types[w] |= part[w];
                 }
@@ -278,7 +202,7 @@ static int find_subjects(struct source *s, struct statement *statement)
         statement->types = calloc(s->words, sizeof(word_t));
         if (!statement->source || !statement->types)
                 return -ENOMEM;
-        r = evaluate(&types, source, statement->source);
+        r = algebra_evaluate(&types, source, statement->source);
         if (r < 0)
                 return r;
         if (target->atom && strcmp(target->atom, "self") == 0)
@@ -286,7 +210,7 @@ static int find_subjects(struct source *s, struct statement *statement)
         else if (target->atom && (strcmp(target->atom, "notself") == 0 || strcmp(target->atom, "other") == 0))
                 statement->target = TARGET_OTHER;
         else
-                r = evaluate(&types, target, statement->types);
+                r = algebra_evaluate(&types, target, statement->types);
         return r;
 }
 
@@ -327,95 +251,4 @@ bool statement_is_about(const struct statement *s, unsigned source, unsigned tar
         if (s->target == TARGET_OTHER)
                 return source != target;
         return has_bit(s->types, target);
-}
-
-static int look_up_permission(void *userdata, const char *name, word_t *ret)
-{
-        *ret = permission_bit(userdata, name);
-        return *ret ? 0 : -EINVAL;
-}
-
-/* Bit i for the i-th name of the list. */
-static int look_up_member(void *userdata, const char *name, word_t *ret)
-{
-        const struct sexpr *list = userdata, *n = list->first;
-
-        *ret = 1;
-        for (; n && strcmp(n->atom, name) != 0; n = n->next)
-                *ret <<= 1;
-        return n && *ret ? 0 : -EINVAL;
-}
-
-struct question {
-        const struct source *s;
-        const char *name;
-        const class_datum_t *class;
-};
-
-static int permissions_of(const struct question *q, const struct sexpr *node, unsigned nesting,
-                          uint32_t *ret);
-
-/* (classmap MAP (intention…)) with (classmapping MAP intention (class (permission…))) */
-static int mapped_permissions(const struct question *q, const struct sexpr *map, const struct sexpr *wanted,
-                              unsigned nesting, uint32_t *ret)
-{
-        const word_t all = ~(word_t)0;
-        struct sexpr *members = (struct sexpr *)sexpr_at(map, 2);
-        const struct algebra intentions = {1, &all, look_up_member, members};
-        word_t chosen = 0, bit;
-        int r;
-
-        r = evaluate(&intentions, wanted, &chosen);
-        for (size_t i = 0; r >= 0 && i < q->s->n_definitions; i++) {
-                const struct sexpr *text = q->s->definitions[i];
-
-                if (!sexpr_is(text, "classmapping") || !sexpr_same(text, 1, sexpr_atom(map, 1)))
-                        continue;
-                r = look_up_member(members, sexpr_atom(text, 2), &bit);
-                for (const struct sexpr *n = sexpr_at(text, 3); r >= 0 && n && (chosen & bit); n = n->next)
-                        r = permissions_of(q, n, nesting + 1, ret);
-        }
-        return r;
-}
-
-static int permissions_of(const struct question *q, const struct sexpr *node, unsigned nesting, uint32_t *ret)
-{
-        const word_t all = permission_all(q->class);
-        const struct algebra permissions = {1, &all, look_up_permission, (void *)q->class};
-        const char *name = node->atom ? node->atom : sexpr_atom(node, 0);
-        word_t found = 0;
-        int r = 0;
-
-        if (!name || nesting > NESTING_MAX)
-                return -EINVAL;
-        if (!node->atom && strcmp(name, q->name) == 0) {
-                r = evaluate(&permissions, sexpr_at(node, 1), &found);
-                *ret |= (uint32_t)found;
-                return r;
-        }
-        for (size_t i = 0; r >= 0 && i < q->s->n_definitions; i++) {
-                const struct sexpr *text = q->s->definitions[i];
-                const char *of = sexpr_atom(text, 1);
-
-                if (!of || strcmp(of, name) != 0)
-                        continue;
-                if (!node->atom && sexpr_is(text, "classmap"))
-                        r = mapped_permissions(q, text, sexpr_at(node, 1), nesting, ret);
-                else if (node->atom && sexpr_is(text, "classpermissionset"))
-                        r = permissions_of(q, sexpr_at(text, 2), nesting + 1, ret);
-        }
-        return r;
-}
-
-int statement_permissions(const struct source *s, const policydb_t *db, const struct sexpr *permissions,
-                          const char *class, uint32_t *ret, struct error *e)
-{
-        const struct question q = {s, class, find_class_datum(db, class)};
-        int r;
-
-        *ret = 0;
-        if (!q.class)
-                return error_set(e, -EINVAL, "class '%s': one that the policy knows expected", class);
-        r = permissions_of(&q, permissions, 0, ret);
-        return r < 0 ? error_errno(e, r, "permissions of class %s", class) : 0;
 }
