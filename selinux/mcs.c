@@ -187,7 +187,7 @@ static int mark_group(struct mcs *m, const char *directory, const char *proc, st
 int mcs_mark_processes(struct mcs *m, const char *cgroup, const char *proc, struct error *e)
 {
         char *const roots[] = {(char *)cgroup, NULL};
-        FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+        FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
         const FTSENT *entry;
         int r = 0;
 
