@@ -405,12 +405,15 @@ static void collect(const struct file_entry *entry, void *userdata)
         names->items[names->n++] = (struct file_entry *)entry;
 }
 
-/* Takes away what earlier sources put below a directory. */
+/* Takes away what earlier sources put below a directory; once is enough, however often it is asked for. */
 static int hide_below(struct file_tree *t, struct file_inode *directory)
 {
         struct names names = {};
         int r;
 
+        if (directory->hidden_by == t->source)
+                return 0;
+        directory->hidden_by = t->source;
         file_tree_each(directory, collect, &names);
         r = names.failed ? -ENOMEM : 0;
         for (size_t i = 0; r >= 0 && i < names.n; i++) {

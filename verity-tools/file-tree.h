@@ -47,8 +47,9 @@ struct file_inode {
         uint32_t links; /* names; of a directory, the directories below it */
         uint32_t slot;  /* in the metadata, in units of 64 bytes */
         uint16_t mode;
-        bool opaque; /* hides what other layers have */
-        bool listed; /* by file_tree_order() */
+        uint16_t hidden_by; /* the source that took away what earlier ones had put in this directory */
+        bool opaque;        /* hides what other layers have */
+        bool listed;        /* by file_tree_order() */
 };
 
 struct file_entry {

@@ -181,6 +181,8 @@ static const struct layers merged[] = {
         {{"d d\nf d/a 1\nf d/b 2", "f d/.wh.a x", "f c 3"}, "c f 3\nd d\nd/b f 2"},
         {{"d d\nf d/a 1\nf d/b 2", "f d/.wh..wh..opq x\nf d/c 3", "f e 4"}, "d d\nd/c f 3\ne f 4"},
         {{"d d\nf d/a 1\nf d/b 2", "f d/c 3\nf d/.wh..wh..opq x", "f e 4"}, "d d\nd/c f 3\ne f 4"},
+        {{"d d\nf d/a 1", "f d/.wh..wh..opq x\nf d/b 2\nf d/.wh..wh..opq x", "f d/.wh..wh..opq x\nf d/c 3"},
+         "d d\nd/c f 3"},
         {{"d d\nf d/e/a 1", "f d/e/b 2\nf .wh.d x", "f e 4"}, "d d\nd/e d\nd/e/b f 2\ne f 4"},
         {{"d d\nf d/a 1", "f .wh.d x", "f d/b 2"}, "d d\nd/b f 2"},
         {{"f a 1\nh b a", "f .wh.a x", "h c b"}, "b f 1\nc f 1"},
