@@ -79,7 +79,10 @@ char *trust_pkcs11_attribute(const char *uri, const char *attribute);
 /* A file that a pkcs11: URI names for its PIN can be read; nothing is asked of other names. */
 int trust_pkcs11_check_pin(const char *uri, struct error *e);
 
-/* How much of a name to show: without the query of a pkcs11: URI, which may hold a PIN. For "%.*s". */
+/* A name with a scheme in front that is no file's; it may be longer than any file's. */
+bool trust_is_uri(const char *name);
+
+/* How much of a name to show: without the query of a URI, which may hold a PIN. For "%.*s". */
 int trust_shown(const char *name);
 
 /* Finds out why a pkcs11: URI gave no object of an OSSL_STORE_INFO type, and says so. `what` is the type in

@@ -160,8 +160,7 @@ void trust_objects_done(struct trust_objects *o)
         *o = (struct trust_objects){};
 }
 
-/* A name with a scheme in front that is no file's; it may be longer than any file's. */
-static bool is_uri(const char *name)
+bool trust_is_uri(const char *name)
 {
         size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
 
@@ -186,12 +185,13 @@ static int nothing_loaded(const struct trust_providers *p, const char *name, int
                 return trust_pkcs11_explain(p, name, type, what, text, e);
         if (o->asked)
                 return error_set(e, -EACCES,
-                                 "%s: a passphrase is needed, and standard input is no terminal to ask on: "
-                                 "give a key without one, or a URI that names its PIN",
-                                 name);
-        if (is_uri(name))
-                return error_set(e, -ENOENT, "%s: %s expected: %s; does --provider=NAME name the one for it?",
-                                 name, what, text);
+                                 "%.*s: a passphrase is needed, and standard input is no terminal to ask "
+                                 "on: give a key without one, or a URI that names its PIN",
+                                 trust_shown(name), name);
+        if (trust_is_uri(name))
+                return error_set(e, -ENOENT,
+                                 "%.*s: %s expected: %s; does --provider=NAME name the one for it?",
+                                 trust_shown(name), name, what, text);
         return error_set(e, -EBADMSG, "%s: %s in PEM or DER expected: %s", name, what, text);
 }
 
@@ -200,7 +200,7 @@ int trust_load_key(const struct trust_providers *p, const char *name, EVP_PKEY *
         _cleanup_(trust_objects_done) struct trust_objects o = {};
         int r;
 
-        if (!is_uri(name) && access(name, R_OK) < 0)
+        if (!trust_is_uri(name) && access(name, R_OK) < 0)
                 return error_errno(e, -errno, "%s", name);
         r = trust_pkcs11_check_pin(name, e);
         if (r >= 0)
@@ -220,7 +220,7 @@ int trust_load_certificates(const struct trust_providers *p, const char *name, s
         _cleanup_(trust_objects_done) struct trust_objects o = {};
         int r;
 
-        if (!is_uri(name))
+        if (!trust_is_uri(name))
                 return trust_read_certificates(AT_FDCWD, name, ret, e);
         r = trust_pkcs11_check_pin(name, e);
         if (r >= 0)

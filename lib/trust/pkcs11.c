@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/store.h>
 #include <string.h>
+#include <strings.h>
 
 #include "trust/internal.h"
 
@@ -11,15 +12,15 @@
 
 bool trust_is_pkcs11(const char *name)
 {
-        return name && strncmp(name, SCHEME, strlen(SCHEME)) == 0;
+        return name && strncasecmp(name, SCHEME, strlen(SCHEME)) == 0;
 }
 
 int trust_shown(const char *name)
 {
-        const char *pin = strstr(name, "pin-");
+        const char *pin = trust_is_pkcs11(name) ? strstr(name, "pin-") : NULL;
         size_t n = strcspn(name, "?");
 
-        if (!trust_is_pkcs11(name))
+        if (!trust_is_pkcs11(name) && !trust_is_uri(name))
                 return (int)strlen(name);
         return (int)(pin && pin < name + n ? (size_t)(pin - name) : n);
 }

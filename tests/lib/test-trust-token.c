@@ -199,7 +199,8 @@ Test(token, what_is_wrong_is_said)
                  "certificate expected, found none of that name among 2"},
                 {"pkcs11:token=u;object=rsa?pin-value=5678", "rsa.pem", -ENODEV, "a token that holds"},
                 {"pkcs11:token=t;object=rsa?pin-value=5678", "p256.pem", -EKEYREJECTED, "another key's"},
-                {"handle:0x81000001", "rsa.pem", -ENOENT, "--provider"},
+                {"PKCS11:token=u;object=rsa?pin-value=5678", "rsa.pem", -ENODEV, "a token that holds"},
+                {"handle:0x81000001?pin=5678", "rsa.pem", -ENOENT, "--provider"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
