@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a registry to a layout: a signed image with its signatures, as it is. */
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "registry.h"
@@ -13,23 +15,35 @@ struct fetch {
         struct layout *out;
 };
 
-static int fetch_blob(const struct fetch *f, sd_json_variant *v, const char *name, struct error *e)
+static int fetch_blob(const struct fetch *f, const struct oci_descriptor *d, struct error *e)
 {
-        struct oci_descriptor d = {};
         _cleanup_close_ int fd = -EBADF;
         struct oci_blob b = {};
         int r;
 
-        r = oci_descriptor_parse(v, name, &d, e);
+        r = layout_begin_blob(f->out, 0, &fd, e);
         if (r >= 0)
-                r = layout_begin_blob(f->out, 0, &fd, e);
-        if (r >= 0)
-                r = registry_get_blob(f->registry, &d, fd, e);
+                r = registry_get_blob(f->registry, d, fd, e);
         return r < 0 ? r : layout_end_blob(f->out, 0, fd, &b, e);
 }
 
-/* Its configuration and layers, or signatures. */
-static int fetch_blobs(const struct fetch *f, const struct registry_document *d, struct error *e)
+/* What nobody vouches for yet is small. */
+static int fetch_small(const struct fetch *f, sd_json_variant *v, const char *name, size_t max,
+                       struct error *e)
+{
+        struct oci_descriptor d = {};
+        int r;
+
+        r = oci_descriptor_parse(v, name, &d, e);
+        if (r >= 0 && d.size > max)
+                r = error_set(e, -EBADMSG, "%s: %s of at most %zu bytes expected, found %" PRIu64, name,
+                              d.digest, max, d.size);
+        return r < 0 ? r : fetch_blob(f, &d, e);
+}
+
+/* Its configuration and, of a referrer, its signatures. */
+static int fetch_blobs(const struct fetch *f, const struct registry_document *d, bool signatures,
+                       struct error *e)
 {
         _cleanup_json_ sd_json_variant *manifest = NULL;
         sd_json_variant *config = NULL, *layers = NULL;
@@ -45,13 +59,14 @@ static int fetch_blobs(const struct fetch *f, const struct registry_document *d,
         if (sd_json_variant_elements(layers) > STORE_LAYERS_MAX)
                 return error_set(e, -EBADMSG, "%s: at most %d layers expected, found more", d->digest,
                                  STORE_LAYERS_MAX);
-        r = fetch_blob(f, config, d->digest, e);
-        for (size_t i = 0; r >= 0 && i < sd_json_variant_elements(layers); i++)
-                r = fetch_blob(f, sd_json_variant_by_index(layers, i), d->digest, e);
+        r = fetch_small(f, config, d->digest, OCI_MANIFEST_MAX, e);
+        for (size_t i = 0; r >= 0 && signatures && i < sd_json_variant_elements(layers); i++)
+                r = fetch_small(f, sd_json_variant_by_index(layers, i), d->digest, TRUST_SIGNATURE_MAX, e);
         return r;
 }
 
-/* A manifest with all it names, and its entry in the index: by reference, or as what artifact it is. */
+/* A manifest with what is small of it, and its entry in the index: by reference, or as what artifact it is.
+ */
 static int add_manifest(const struct fetch *f, const struct registry_document *d, const char *reference,
                         const char *artifact_type, struct error *e)
 {
@@ -59,7 +74,7 @@ static int add_manifest(const struct fetch *f, const struct registry_document *d
         struct oci_blob b = {};
         int r;
 
-        r = fetch_blobs(f, d, e);
+        r = fetch_blobs(f, d, artifact_type != NULL, e);
         if (r >= 0)
                 r = layout_put(f->out, d->text, d->size, &b, e);
         if (r < 0)
@@ -122,8 +137,29 @@ static int fetch_referrers(const struct fetch *f, const char *subject, struct er
         return 0;
 }
 
+/* The layers of an image that is signed: nobody else says how much is fetched. */
+static int fetch_layers(const struct fetch *f, const char *name, const struct trust_store *trust,
+                        struct error *e)
+{
+        _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
+        _cleanup_(store_free_ptr) struct store *store = NULL;
+        int r;
+
+        r = store_open(AT_FDCWD, layout_path(f->out), &store, e);
+        if (r >= 0)
+                r = store_find_image(store, name, trust, &image, e);
+        for (size_t i = 0; r >= 0 && i < image->n_layers; i++) {
+                const struct store_layer *l = &image->layers[i];
+                struct oci_descriptor d = {.size = l->size};
+
+                memcpy(d.digest, l->digest, sizeof(d.digest));
+                r = fetch_blob(f, &d, e);
+        }
+        return r;
+}
+
 static int fetch_image(const struct fetch *f, const struct registry_reference *reference, const char *name,
-                       struct error *e)
+                       const struct trust_store *trust, struct error *e)
 {
         _cleanup_(registry_document_done) struct registry_document d = {};
         int r;
@@ -134,11 +170,13 @@ static int fetch_image(const struct fetch *f, const struct registry_reference *r
                 r = add_manifest(f, &d, name, NULL, e);
         if (r >= 0)
                 r = fetch_referrers(f, d.digest, e);
-        return r < 0 ? r : layout_write_index(f->out, e);
+        if (r >= 0)
+                r = layout_write_index(f->out, e);
+        return r < 0 ? r : fetch_layers(f, name, trust, e);
 }
 
 int layout_fetch(const char *reference, const char *place, const struct registry_options *o,
-                 struct layout **ret, struct error *e)
+                 const struct trust_store *trust, struct layout **ret, struct error *e)
 {
         _cleanup_(registry_free_ptr) struct registry *registry = NULL;
         _cleanup_(layout_free_ptr) struct layout *out = NULL;
@@ -156,7 +194,7 @@ int layout_fetch(const char *reference, const char *place, const struct registry
         if ((r = registry_reference_parse(text, &from, e)) < 0 ||
             (r = registry_open(&from, o, &registry, e)) < 0 || (r = layout_new(place, &out, e)) < 0)
                 return r;
-        r = fetch_image(&(struct fetch){.registry = registry, .out = out}, &from, name, e);
+        r = fetch_image(&(struct fetch){.registry = registry, .out = out}, &from, name, trust, e);
         if (r < 0)
                 return error_prefix(e, r, "%s", reference);
         *ret = TAKE_PTR(out);

@@ -9,7 +9,8 @@
  * the image by its name also finds its signatures. */
 int layout_push(const char *path, const char *reference, const struct registry_options *o, struct error *e);
 
-/* Copies the image docker://… and its signatures to a layout that is not published, beside `place`. Nothing
- * is judged but digests. -ENOKEY: there are no signatures. */
+/* Copies the image docker://… and its signatures to a layout that is not published, beside `place`. The
+ * layers are fetched once store_find_image() is content with the rest; what is in them is not looked at.
+ * -ENOKEY: there are no signatures. */
 int layout_fetch(const char *reference, const char *place, const struct registry_options *o,
-                 struct layout **ret, struct error *e);
+                 const struct trust_store *trust, struct layout **ret, struct error *e);

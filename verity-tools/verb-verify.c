@@ -80,20 +80,15 @@ static int verify_store_image(const struct store *store, const struct trust_stor
         return r;
 }
 
-static int verify_store(const char *path, struct error *e)
+static int verify_store(const char *path, const struct trust_store *trust, struct error *e)
 {
-        _cleanup_(trust_store_free_ptr) struct trust_store *trust = NULL;
         _cleanup_json_ sd_json_variant *v = NULL;
         _cleanup_(store_free_ptr) struct store *store = NULL;
         const char *const *names;
         size_t n;
         int r;
 
-        if (!options.trust)
-                return error_set(e, -EINVAL, "--trust=DIR expected for an OCI layout, found none");
-        r = open_trust(&trust, e);
-        if (r >= 0)
-                r = store_open(AT_FDCWD, path, &store, e);
+        r = store_open(AT_FDCWD, path, &store, e);
         if (r < 0)
                 return r;
         names = store_list(store, &n);
@@ -110,7 +105,7 @@ static int verify_store(const char *path, struct error *e)
 }
 
 /* An image in a registry, with the signatures that hang on it there. */
-static int verify_registry(const char *reference, struct error *e)
+static int verify_registry(const char *reference, const struct trust_store *trust, struct error *e)
 {
         _cleanup_(layout_free_ptr) struct layout *copy = NULL;
         struct registry_options o = {};
@@ -120,8 +115,21 @@ static int verify_registry(const char *reference, struct error *e)
         registry_options_from(&o);
         r = scratch_path(place, e);
         if (r >= 0)
-                r = layout_fetch(reference, place, &o, &copy, e);
-        return r < 0 ? r : verify_store(layout_path(copy), e);
+                r = layout_fetch(reference, place, &o, trust, &copy, e);
+        return r < 0 ? r : verify_store(layout_path(copy), trust, e);
+}
+
+static int verify_images(const char *operand, bool registry, struct error *e)
+{
+        _cleanup_(trust_store_free_ptr) struct trust_store *trust = NULL;
+        int r;
+
+        if (!options.trust)
+                return error_set(e, -EINVAL, "--trust=DIR expected for container images, found none");
+        r = open_trust(&trust, e);
+        if (r < 0)
+                return r;
+        return registry ? verify_registry(operand, trust, e) : verify_store(operand, trust, e);
 }
 
 int verb_verify(int argc, char **argv)
@@ -131,10 +139,10 @@ int verb_verify(int argc, char **argv)
         int r;
 
         if (strncmp(argv[0], OCI_REGISTRY_PREFIX, strlen(OCI_REGISTRY_PREFIX)) == 0)
-                r = verify_registry(argv[0], &e);
+                r = verify_images(argv[0], true, &e);
         else if (stat(argv[0], &st) < 0)
                 r = error_errno(&e, -errno, "%s", argv[0]);
         else
-                r = S_ISDIR(st.st_mode) ? verify_store(argv[0], &e) : verify_file(argv[0], &e);
+                r = S_ISDIR(st.st_mode) ? verify_images(argv[0], false, &e) : verify_file(argv[0], &e);
         return r < 0 ? fail(r, &e) : 0;
 }

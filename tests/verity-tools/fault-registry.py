@@ -33,6 +33,13 @@ def first_manifest():
         return json.load(f)["manifests"][0]["digest"]
 
 
+def big_signature():
+    """A referrer of the image whose one signature would fill a disk."""
+    config = json.loads(blob(first_manifest()))["config"]
+    signature = {"mediaType": "application/pkcs7-signature", "digest": "sha256:" + 64 * "0", "size": 1 << 40}
+    return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [signature]}).encode()
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -97,6 +104,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind == "referrers" and mode == "api":
             entries = [m["descriptor"] for m in put.values() if m["subject"] == name]
             return self.answer(200, json.dumps({"schemaVersion": 2, "manifests": entries}).encode())
+        if kind == "referrers" and mode == "bigsignature":
+            digest = "sha256:" + hashlib.sha256(big_signature()).hexdigest()
+            put[digest] = {"body": big_signature()}
+            entry = {"mediaType": MANIFEST, "digest": digest, "size": len(big_signature()),
+                     "artifactType": "application/vnd.holdfast.manifest.signature"}
+            return self.answer(200, json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
         return self.blob(mode, name) if kind == "blobs" else self.answer(404)
 
     def manifest(self, mode, name):

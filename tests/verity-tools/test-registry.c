@@ -350,6 +350,7 @@ ParameterizedTestParameters(registry, faults_while_verifying)
                 {"wrong", -EBADMSG, "content with that digest"},
                 {"lyingheader", -EBADMSG, "Docker-Content-Digest"},
                 {"html", -EBADMSG, "text/html"},
+                {"bigsignature", -EBADMSG, "at most 65536 bytes"},
                 {"absent", -ENOENT, "MANIFEST_UNKNOWN"},
         };
 
@@ -359,17 +360,21 @@ ParameterizedTestParameters(registry, faults_while_verifying)
 ParameterizedTest(struct fault *f, registry, faults_while_verifying)
 {
         struct registry_options o = {.stall_seconds = 1};
+        _cleanup_(trust_store_free_ptr) struct trust_store *trust = NULL;
         struct layout *copy = NULL;
         struct error e = {};
         char name[64];
 
         start_faulty(NULL);
         (void)snprintf(name, sizeof(name), "%s:1", f->repository);
-        cr_expect_eq(layout_fetch(url(name), "scratch", &o, &copy, &e), f->error, "%s: %s", f->repository,
-                     e.message);
+        cr_assert_eq(trust_store_open(AT_FDCWD, "trust", &trust, &e), 0, "%s", e.message);
+        cr_expect_eq(layout_fetch(url(name), "scratch", &o, trust, &copy, &e), f->error, "%s: %s",
+                     f->repository, e.message);
         cr_expect_not_null(strstr(e.message, f->message), "%s: %s", f->repository, e.message);
         cr_expect_null(copy);
         expect_nothing_left();
+        if (f->error == -ENOKEY)
+                shell("test $(grep -c '^GET .*/blobs/' log) = 1 # no layer of an image that nobody signed");
 }
 
 static void put_credentials(void)
