@@ -50,6 +50,11 @@ const char *hasher_engine(const struct hasher *h)
         return h->engine ? h->engine->name : OPENSSL;
 }
 
+bool hasher_owns_nothing(const struct hasher *h)
+{
+        return h->engine;
+}
+
 /* The shortest of a few runs over 64 KiB, in nanoseconds. */
 static int64_t measure(const struct hash_engine *engine)
 {

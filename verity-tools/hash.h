@@ -3,6 +3,7 @@
  * goes through the fastest engine of this processor, the other algorithms through OpenSSL. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ DEFINE_CLEANUP(struct hasher *, hasher_free)
  */
 int hasher_blocks(const struct hasher *h, const void *blocks, size_t n, size_t block_size, uint8_t *digests,
                   size_t slot);
+
+/* Whether hasher_blocks() holds nothing that would be lost if a signal ended it. */
+bool hasher_owns_nothing(const struct hasher *h);
 
 /* The name of the engine in use. */
 const char *hasher_engine(const struct hasher *h);

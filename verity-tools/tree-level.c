@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "mapping.h"
 
-/* Bytes read and hashed at once: they stay in a core's own cache in between. */
+/* Bytes that a thread takes on at a time where it can use them in place; and where it must read them, so that
+ * they stay in its core's own cache until they are hashed. */
+#define MAP_SIZE ((size_t)4 * 1024 * 1024)
 #define READ_SIZE ((size_t)512 * 1024)
 
 #define THREADS_MAX 64
@@ -17,6 +20,7 @@
 /* What the threads share. A unit is what one of them takes on at a time. */
 struct pass {
         const struct tree_level *job;
+        bool in_place;
         size_t per_block; /* digests in a block */
         size_t unit;      /* blocks of the level */
         uint64_t units;
@@ -52,25 +56,42 @@ static int buffers_new(const struct pass *p, struct buffers *ret, struct error *
         return ret->data && ret->digests && ret->stored ? 0 : error_errno(e, -ENOMEM, "hash tree");
 }
 
+struct children {
+        const struct pass *pass;
+        size_t n;
+        uint8_t *digests;
+};
+
+static int hash_bytes(void *userdata, const void *data)
+{
+        const struct children *c = userdata;
+        const struct tree_level *job = c->pass->job;
+
+        return hasher_blocks(job->hasher, data, c->n, job->below.size, c->digests, job->slot);
+}
+
 /* Hashes the n blocks below a unit, from number `first` on. */
 static int hash_children(const struct pass *p, uint64_t first, size_t n, const struct buffers *b,
                          struct error *e)
 {
-        size_t at_once = READ_SIZE / p->job->below.size;
+        const struct tree_blocks *below = &p->job->below;
+        size_t at_once = p->in_place ? n : READ_SIZE / below->size;
 
         for (size_t done = 0; done < n; done += at_once) {
-                uint64_t offset = (first + done) * p->job->below.size;
-                size_t now = n - done < at_once ? n - done : at_once;
+                uint64_t offset = below->offset + (first + done) * below->size;
+                struct children c = {p, n - done < at_once ? n - done : at_once,
+                                     b->digests + done * p->job->slot};
                 int r;
 
-                r = pread_full(p->job->below.fd, b->data, now * p->job->below.size,
-                               p->job->below.offset + offset);
-                if (r >= 0)
-                        r = hasher_blocks(p->job->hasher, b->data, now, p->job->below.size,
-                                          b->digests + done * p->job->slot, p->job->slot);
+                if (p->in_place) {
+                        r = mapping_use(below->fd, offset, c.n * below->size, hash_bytes, &c);
+                } else {
+                        r = pread_full(below->fd, b->data, c.n * below->size, offset);
+                        if (r >= 0)
+                                r = hash_bytes(&c, b->data);
+                }
                 if (r < 0)
-                        return error_errno(e, r, "%s at %" PRIu64, p->job->below.name,
-                                           p->job->below.offset + offset);
+                        return error_errno(e, r, "%s at %" PRIu64, below->name, offset);
         }
         return 0;
 }
@@ -184,12 +205,13 @@ int tree_level_run(const struct tree_level *job, unsigned threads, struct tree_l
 {
         struct pass p = {
                 .job = job,
+                .in_place = hasher_owns_nothing(job->hasher),
                 .per_block = job->level.size / job->slot,
                 .result.bad_child = TREE_LEVEL_SOUND,
         };
-        size_t below = p.per_block * job->below.size;
+        size_t below = p.per_block * job->below.size, at_once = p.in_place ? MAP_SIZE : READ_SIZE;
 
-        p.unit = below < READ_SIZE ? READ_SIZE / below : 1;
+        p.unit = below < at_once ? at_once / below : 1;
         p.units = (job->level.n + p.unit - 1) / p.unit;
         (void)pthread_mutex_init(&p.lock, NULL);
         run_threads(&p, threads);

@@ -283,8 +283,31 @@ Test(tree, an_unreadable_file_is_an_error_with_its_offset)
                                     hash_fd = open("tree.img", O_RDWR | O_CLOEXEC);
                 struct error e = {};
 
-                cr_expect_eq(verity_tree_write(data_fd, hash_fd, &g, &o, &e), -EBADF);
+                cr_expect_eq(verity_tree_write(data_fd, hash_fd, &g, &o, &e), -EACCES);
                 cr_expect_not_null(strstr(e.message, "data at 0:"), "%s", e.message);
+        }
+}
+
+/* In place (SHA-256) and read (SHA-512). */
+Test(tree, a_file_that_is_cut_short_is_an_error_not_a_signal)
+{
+        static const struct case_of_tree cut[] = {{"sha256", 4096, 4096, 5000, "00"},
+                                                  {"sha512", 4096, 4096, 5000, "00"}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cut); i++) {
+                struct verity_geometry g = geometry_of(&cut[i]);
+
+                make_files(&g);
+                cr_assert_eq(truncate("data.img", 4500 * 4096 + 1), 0);
+                for (unsigned threads = 1; threads < 4; threads++) {
+                        const struct verity_tree_options o = {.threads = threads};
+                        _cleanup_close_ int data_fd = open("data.img", O_RDONLY | O_CLOEXEC),
+                                            hash_fd = open("tree.img", O_RDWR | O_CLOEXEC);
+                        struct error e = {};
+
+                        cr_expect_eq(verity_tree_write(data_fd, hash_fd, &g, &o, &e), -EIO);
+                        cr_expect_not_null(strstr(e.message, "data at "), "%s", e.message);
+                }
         }
 }
 
