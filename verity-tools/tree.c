@@ -198,8 +198,9 @@ static int judge(const struct tree *t, const struct verity_geometry *g, struct e
                         return r;
                 stored = memcmp(root, g->root_hash, g->root_hash_size) == 0;
         }
-        if (stored)
-                return judge_below(t, e);
+        r = stored ? judge_below(t, e) : 0;
+        if (r < 0 || (made && stored))
+                return r;
         if (made)
                 return tree_differs(t, t->layout.levels - 1, 0, e);
         return error_set(e, -EUCLEAN, "data and hash tree have another root hash than the one expected");
