@@ -43,7 +43,8 @@ int open_signer(const char *key, const char *certificate, struct trust_signer **
 int open_trust(struct trust_store **ret, struct error *e);
 
 /* Checks --signature against --trust and tells what it found; nothing where neither is given. */
-int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e);
+int verify_signature(const struct image_file *i, enum trust_purpose purpose, struct trust_report *ret,
+                     struct error *e);
 
 /* The DER of --signature, or of the signature partition of a disk image. To be freed. */
 int read_signature(const struct image_file *i, uint8_t **ret, size_t *ret_size, struct error *e);

@@ -11,24 +11,27 @@
 #include "program.h"
 #include "transfer.h"
 
-/* As JSON also what is wrong with a signature is told. */
-static int print_verified(const char *path, const struct verity_geometry *g,
+/* As JSON also what is wrong with a signature is told. purpose: that was asked of it; NULL: nothing was. */
+static int print_verified(const char *path, const struct verity_geometry *g, const char *purpose,
                           const struct trust_report *report, bool verified)
 {
         _cleanup_json_ sd_json_variant *v = NULL, *checks = NULL;
         int r;
 
         if (options.json == JSON_OFF) {
-                r = verified ? printf("%s: %" PRIu64 " blocks match the root hash%s\n", path, g->data_blocks,
-                                      options.trust ? ", and the signature the trusted certificate" : "")
-                             : 0;
+                r = verified
+                            ? printf("%s: %" PRIu64 " blocks match the root hash%s%s\n", path, g->data_blocks,
+                                     purpose ? ", and the signature a trusted one for " : "", purpose ?: "")
+                            : 0;
                 return r < 0 ? -EIO : 0;
         }
         r = report_to_json(report, &checks);
         if (r >= 0)
                 r = verity_geometry_to_json(g, &v);
         if (r >= 0)
-                r = sd_json_variant_set_field_boolean(&v, "signature_verified", options.trust && verified);
+                r = sd_json_variant_set_field_boolean(&v, "signature_verified", purpose && verified);
+        if (r >= 0 && purpose)
+                r = sd_json_variant_set_field_string(&v, "purpose", purpose);
         if (r >= 0 && checks)
                 r = sd_json_variant_set_field(&v, "signature_checks", checks);
         return r < 0 ? r : json_print(v, options.json);
@@ -38,14 +41,22 @@ static int verify_file(const char *path, struct error *e)
 {
         _cleanup_(image_file_done) struct image_file i = IMAGE_FILE_NONE;
         struct trust_report report = {};
+        enum trust_purpose purpose;
         int r, printed;
 
         options.image.claimed_root_hash = options.trust != NULL;
         r = open_verified_image(path, &i, e);
         if (r < 0)
                 return r;
-        r = verify_signature(&i, &report, e);
-        printed = r < 0 && report.n == 0 ? 0 : print_verified(path, &i.geometry, &report, r >= 0);
+        purpose = purpose_option(i.data_offset > 0 ? TRUST_ROOTFS : TRUST_LAYER, e);
+        if (purpose == TRUST_PURPOSES)
+                return -EINVAL;
+        r = verify_signature(&i, purpose, &report, e);
+        printed = r < 0 && report.n == 0
+                          ? 0
+                          : print_verified(path, &i.geometry,
+                                           options.trust ? trust_purpose_to_string(purpose) : NULL, &report,
+                                           r >= 0);
         return r < 0 ? r : printed;
 }
 

@@ -99,17 +99,15 @@ int read_signature(const struct image_file *i, uint8_t **ret, size_t *ret_size, 
                                  : read_partition(i, root_hash, ret, ret_size, e);
 }
 
-int verify_signature(const struct image_file *i, struct trust_report *ret, struct error *e)
+int verify_signature(const struct image_file *i, enum trust_purpose purpose, struct trust_report *ret,
+                     struct error *e)
 {
         _cleanup_(trust_store_free_ptr) struct trust_store *store = NULL;
-        enum trust_purpose purpose = purpose_option(i->data_offset > 0 ? TRUST_ROOTFS : TRUST_LAYER, e);
         char root_hash[2 * VERITY_DIGEST_MAX + 1];
         _cleanup_free_ uint8_t *der = NULL;
         size_t size = 0;
         int r;
 
-        if (purpose == TRUST_PURPOSES)
-                return -EINVAL;
         if (options.signature ? !options.trust : options.trust && i->signature_size == 0)
                 return error_set(e, -EINVAL, "--signature= and --trust= expected together, found one");
         if (!options.trust)

@@ -152,7 +152,8 @@ struct invocation {
 ParameterizedTestParameters(rootfs, answers)
 {
         static struct invocation cases[] = {
-                {"verity verify disk.raw --trust=trust", 0, "and the signature"},
+                {"verity verify disk.raw --trust=trust", 0, "and the signature a trusted one for rootfs"},
+                {"verity verify disk.raw --trust=trust --json=short", 0, "\"purpose\":\"rootfs\""},
                 {"verity verify disk.raw --trust=trust --json=short", 0, "\"signature_verified\":true"},
                 {"verity verify disk.raw --trust=trust --root-hash=$(cat root-hash)", 0, "match"},
                 {"verity verify disk.raw --root-hash=$(cat root-hash)", 0, "match"},

@@ -61,7 +61,7 @@ Test(sign, exit_status)
                 {SIGN "--key=own.key --certificate=own.pem -o s --provider=none", 2, "provider \"none\""},
                 {SIGN "--key=leaf.key --certificate=leaf.pem -o s && " VERIFY
                       "--trust=trust; s=$?; rm s; exit $s",
-                 0, "and the signature"},
+                 0, "and the signature a trusted one for layer"},
                 {SIGN "--key=leaf-middle.key --certificate=leaf-middle-path.pem -o s && " VERIFY
                       "--trust=trust; s=$?; rm s; exit $s",
                  0, "and the signature"},
