@@ -17,11 +17,23 @@
 /* Handles keep their connections: one that is idle is used again. */
 struct http_client {
         char *tls_ca;
+        char *no_proxy; /* hosts that are reached without one */
         long stall_seconds;
         pthread_mutex_t lock;
         CURL *idle[IDLE_MAX];
         size_t n_idle;
 };
+
+/* This machine, and what the user says where curl reads it. */
+static char *make_no_proxy(void)
+{
+        const char *users = getenv("no_proxy") ?: getenv("NO_PROXY");
+        char *ret = NULL;
+
+        if (users && strcmp(users, "*") == 0)
+                return strdup(users);
+        return asprintf(&ret, "localhost,127.0.0.0/8,::1,%s", users ?: "") < 0 ? NULL : ret;
+}
 
 int http_client_new(const char *tls_ca, unsigned stall_seconds, struct http_client **ret, struct error *e)
 {
@@ -32,13 +44,14 @@ int http_client_new(const char *tls_ca, unsigned stall_seconds, struct http_clie
         c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
+        (void)pthread_mutex_init(&c->lock, NULL);
         c->tls_ca = tls_ca ? strdup(tls_ca) : NULL;
+        c->no_proxy = make_no_proxy();
         c->stall_seconds = (long)stall_seconds;
-        if (tls_ca && !c->tls_ca) {
-                free(c);
+        if ((tls_ca && !c->tls_ca) || !c->no_proxy) {
+                http_client_free(c);
                 return -ENOMEM;
         }
-        (void)pthread_mutex_init(&c->lock, NULL);
         *ret = c;
         return 0;
 }
@@ -51,6 +64,7 @@ struct http_client *http_client_free(struct http_client *c)
                 curl_easy_cleanup(c->idle[i]);
         (void)pthread_mutex_destroy(&c->lock);
         free(c->tls_ca);
+        free(c->no_proxy);
         free(c);
         curl_global_cleanup();
         return NULL;
@@ -261,7 +275,7 @@ static CURLcode set_up(struct http_client *c, CURL *h, struct exchange *x, struc
         code |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
         code |= curl_easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
         code |= curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-        code |= curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.0/8,::1");
+        code |= curl_easy_setopt(h, CURLOPT_NOPROXY, c->no_proxy);
         code |= curl_easy_setopt(h, CURLOPT_USERAGENT, "verity/" HOLDFAST_VERSION);
         code |= curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
         code |= curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);

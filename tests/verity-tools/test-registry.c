@@ -396,6 +396,22 @@ Test(registry, credentials_do_not_follow_redirects)
               "! grep -q '^GET /elsewhere/.* Basic' log");
 }
 
+/* 0.0.0.0 is this machine, but no name of it that is known to be. */
+Test(registry, hosts_in_no_proxy_are_reached_without_one)
+{
+        struct registry_options o = {.plain_http = true};
+        struct error e = {};
+        char name[64];
+
+        start_faulty(NULL);
+        (void)snprintf(name, sizeof(name), "docker://0.0.0.0:%d/plain:1", made.port);
+        cr_assert_eq(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+        cr_assert_eq(unsetenv("NO_PROXY") | unsetenv("no_proxy"), 0);
+        cr_expect_eq(convert(name, "store", NULL, &o, &e), -EIO, "%s", e.message);
+        cr_assert_eq(setenv("no_proxy", "0.0.0.0", 1), 0);
+        cr_expect_eq(convert(name, "store", NULL, &o, &e), 0, "%s", e.message);
+}
+
 Test(registry, tokens_are_fetched_with_the_credentials_and_used)
 {
         struct registry_options o = {.authfile = "auth.json"};
