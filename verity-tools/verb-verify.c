@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/escape.h"
 #include "base/file.h"
 #include "program.h"
 #include "transfer.h"
@@ -60,6 +61,16 @@ static int verify_file(const char *path, struct error *e)
         return r < 0 ? r : printed;
 }
 
+/* Whoever writes the index chooses the name. */
+static int print_image(const char *name, const struct store_image *image)
+{
+        _cleanup_free_ char *shown = escape_text(name);
+
+        if (!shown)
+                return -ENOMEM;
+        return printf("%s: %s\n", shown, image->digest) < 0 ? -EIO : 0;
+}
+
 /* Signatures as the machine checks them, and every block of every layer, which the machine does only as it
  * reads them. */
 static int verify_store_image(const struct store *store, const struct trust_store *trust, const char *name,
@@ -86,9 +97,7 @@ static int verify_store_image(const struct store *store, const struct trust_stor
                 if (r < 0)
                         (void)error_prefix(e, r, "image %s: layer %s", name, image->layers[i].digest);
         }
-        if (r >= 0 && options.json == JSON_OFF && printf("%s: %s\n", name, image->digest) < 0)
-                r = -EIO;
-        return r;
+        return r >= 0 && options.json == JSON_OFF ? print_image(name, image) : r;
 }
 
 static int verify_store(const char *path, const struct trust_store *trust, struct error *e)

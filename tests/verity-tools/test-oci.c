@@ -262,6 +262,17 @@ Test(oci, digests_are_signed_elsewhere)
         expect_nothing_left();
 }
 
+/* Nobody signs the names in an index: what they look like must not be mistaken for an answer. */
+Test(oci, names_are_printed_in_one_line)
+{
+        put_whiteouts();
+        cr_assert_eq(convert("source", NULL), 0);
+        shell("sed -i 's|sample:1|a: sha256:0\\\\n\\\\u001b[1mb|' store/index.json && "
+              "%s/verity verify store --trust=trust >printed && test $(wc -l <printed) = 1 && "
+              "grep -qF 'a: sha256:0\\x0a\\x1b[1mb: sha256:' printed",
+              BIN_DIR);
+}
+
 /* --- ends at any moment --- */
 
 #define CONVERT                                                                                              \
