@@ -23,6 +23,7 @@ struct layout {
         char *output;
         char *path;              /* temporary */
         int lock_fd;             /* of it: while it is locked it is in use */
+        mode_t mode;             /* that it gets when it is published */
         sd_json_variant **index; /* descriptors */
         size_t n_index;
 };
@@ -96,10 +97,12 @@ static void remove_stale(const char *output)
                         remove_if_stale(path);
 }
 
-/* The directory is locked before it has anything in it: until then it is not taken for stale. */
+/* The directory is locked before it has anything in it: until then it is not taken for stale. It may lie
+ * where all may look, so it is for us alone until it is published. */
 static int make_locked(struct layout *l, struct error *e)
 {
         _cleanup_free_ char *parent = parent_of(l->path);
+        struct stat st;
         int r;
 
         if (!parent)
@@ -110,8 +113,10 @@ static int make_locked(struct layout *l, struct error *e)
         if (mkdir(l->path, 0755) < 0)
                 return error_errno(e, -errno, "%s", l->path);
         l->lock_fd = open(l->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (l->lock_fd < 0 || flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        if (l->lock_fd < 0 || flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0 || fstat(l->lock_fd, &st) < 0 ||
+            fchmod(l->lock_fd, st.st_mode & 07700) < 0)
                 return error_errno(e, -errno, "%s", l->path);
+        l->mode = st.st_mode & 07777;
         return 0;
 }
 
@@ -337,6 +342,8 @@ int layout_publish(struct layout *l, struct error *e)
 {
         int r;
 
+        if (fchmod(l->lock_fd, l->mode) < 0)
+                return error_errno(e, -errno, "%s", l->path);
         if (renameat2(AT_FDCWD, l->path, AT_FDCWD, l->output, RENAME_NOREPLACE) == 0)
                 return sync_parent(l->output, e);
         if (errno != EEXIST)

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "image-source.h"
 #include "scratch.h"
 #include "verity-tools/build.h"
 #include "verity-tools/internal.h"
+#include "verity-tools/layout.h"
 #include "verity-tools/oci-source.h"
 #include "verity-tools/registry.h"
 
@@ -271,6 +273,26 @@ Test(oci, names_are_printed_in_one_line)
               "%s/verity verify store --trust=trust >printed && test $(wc -l <printed) = 1 && "
               "grep -qF 'a: sha256:0\\x0a\\x1b[1mb: sha256:' printed",
               BIN_DIR);
+}
+
+/* --- unfinished layouts --- */
+
+/* The image of a private registry in /var/tmp is nobody else's. */
+Test(oci, a_layout_is_ours_alone_until_it_is_published)
+{
+        struct layout *l = NULL;
+        struct stat st;
+        struct error e = {};
+
+        (void)umask(022);
+        cr_assert_eq(layout_new("out", &l, &e), 0, "%s", e.message);
+        cr_assert_eq(stat(layout_path(l), &st), 0);
+        cr_expect_eq(st.st_mode & 0777, 0700, "%o", st.st_mode);
+        cr_assert_eq(layout_write_index(l, &e), 0, "%s", e.message);
+        cr_assert_eq(layout_publish(l, &e), 0, "%s", e.message);
+        layout_free(l);
+        cr_assert_eq(stat("out", &st), 0);
+        cr_expect_eq(st.st_mode & 0777, 0755, "%o", st.st_mode);
 }
 
 /* --- ends at any moment --- */
