@@ -96,12 +96,12 @@ static int walk(struct import *i,
         return r;
 }
 
-/* Reads an entry's data piece by piece; the tar's own size bounds it. */
+/* Reads an entry's data piece by piece; the tar's own size bounds it, since no hole is taken. */
 static int copy_data(struct archive *a, const char *name, int fd, struct error *e)
 {
         const void *data = NULL;
         size_t size = 0;
-        int64_t offset = 0;
+        int64_t offset = 0, written = 0;
 
         for (;;) {
                 int k = archive_read_data_block(a, &data, &size, &offset), r;
@@ -111,12 +111,17 @@ static int copy_data(struct archive *a, const char *name, int fd, struct error *
                 if (k != ARCHIVE_OK)
                         return error_set(e, -EBADMSG, "%s: at %" PRId64 ": %s", name,
                                          archive_filter_bytes(a, 0), archive_error_string(a) ?: "damaged");
-                if (offset < 0 || (uint64_t)offset + size > BUILD_INPUT_MAX)
+                if (offset != written)
+                        return error_set(e, -EBADMSG,
+                                         "%s: a file without holes expected, found one at %" PRId64, name,
+                                         written);
+                if ((uint64_t)offset + size > BUILD_INPUT_MAX)
                         return error_set(e, -E2BIG, "%s: at most %" PRIu64 " bytes expected, found more",
                                          name, BUILD_INPUT_MAX);
                 r = pwrite_full(fd, data, size, (uint64_t)offset);
                 if (r < 0)
                         return error_errno(e, r, "%s", name);
+                written += (int64_t)size;
         }
 }
 

@@ -448,10 +448,14 @@ Test(oci, archives_that_are_damaged)
 
         make_old_archive();
         shell("head -c 12000 old.tar >short.tar && tar -C save -cf twice.tar . && "
-              "tar -C save -rf twice.tar ./aa/layer.tar");
+              "tar -C save -rf twice.tar ./aa/layer.tar && "
+              "truncate -s 100G save/aa/layer.tar && echo >>save/aa/layer.tar && tar -C save -S -cf "
+              "sparse.tar .");
         cr_expect_eq(convert("short.tar", &e), -EBADMSG, "%s", e.message);
         cr_expect_eq(convert("twice.tar", &e), -EBADMSG, "%s", e.message);
         cr_expect_not_null(strstr(e.message, "aa/layer.tar: each file once"), "%s", e.message);
+        cr_expect_eq(convert("sparse.tar", &e), -EBADMSG, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "aa/layer.tar: a file without holes"), "%s", e.message);
         expect_nothing_left();
 }
 
