@@ -109,8 +109,8 @@ static int add_entry(struct store *s, sd_json_variant *v, size_t i, struct error
         entry->artifact_type = optional_string(v, "artifactType");
         if (!entry->reference)
                 return 0;
-        for (size_t n = 0; n < s->n_names; n++)
-                if (strcmp(s->names[n], entry->reference) == 0)
+        for (const struct entry *before = s->entries; before < entry; before++)
+                if (before->reference && strcmp(before->reference, entry->reference) == 0)
                         return error_set(e, -EBADMSG, "%s: each name once expected, found \"%.200s\" again",
                                          name, entry->reference);
         s->names[s->n_names++] = entry->reference;
