@@ -19,6 +19,18 @@ static void keep_message(int level, const char *message, void *userdata)
                 (void)error_set(said, 0, "%.*s", (int)strcspn(message, "\n"), message);
 }
 
+/* Of the kernel's answers about a signature libcryptsetup returns -ENOKEY alone; libdevmapper's message ends
+ * with the others. */
+static int refusal(int r, const struct error *said)
+{
+        static const int reasons[] = {EBADMSG, EKEYREJECTED};
+
+        for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
+                if (strstr(said->message, strerror(reasons[i])))
+                        return -reasons[i];
+        return r;
+}
+
 static int set_up(struct crypt_device *cd, const struct verity_geometry *g, const char *data_device)
 {
         struct crypt_params_verity params = {
@@ -65,6 +77,8 @@ int verity_open_device(const char *name, const char *data_device, const char *ha
         if (r >= 0)
                 r = crypt_activate_by_signed_key(cd, name, (const char *)g->root_hash, g->root_hash_size,
                                                  signature, signature ? signature_size : 0, flags);
+        if (r < 0 && signature)
+                r = refusal(r, &said);
         if (r < 0 && said.message[0] != '\0')
                 return error_set(e, r, "%s: dm-verity over %s: %.400s", name, data_device, said.message);
         return r < 0 ? error_errno(e, r, "%s: dm-verity over %s", name, data_device) : 0;

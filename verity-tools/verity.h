@@ -176,7 +176,8 @@ enum verity_corruption { VERITY_CORRUPTION_ERROR, VERITY_CORRUPTION_PANIC };
 
 /* Makes the read-only device /dev/mapper/NAME. The kernel checks the signature against its keyrings; where
  * signature is NULL there is none, and IPE will treat the device so. hash_device may be data_device. Works
- * without udev. -EKEYREJECTED, -ENOKEY: the kernel refuses the signature. -EEXIST: there is such a device. */
+ * without udev. -EBADMSG, -EKEYREJECTED, -ENOKEY: the kernel refuses the signature. -EEXIST: there is such a
+ * device. */
 int verity_open_device(const char *name, const char *data_device, const char *hash_device,
                        const struct verity_geometry *g, const void *signature, size_t signature_size,
                        enum verity_corruption corruption, struct error *e);

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import guestfiles as build
 import ipescript
+import verityopen
 from machine import Disk, Firmware, Machine
 
 TIMEOUT = 240
@@ -50,8 +51,10 @@ def make_images(work):
 
 
 def make_plain_disk(work):
-    """An EROFS without any signature, with kernels for kexec: one that db vouches for and one that it does not."""
+    """An EROFS without any signature, with kernels for kexec, one that db vouches for and one that it does not, and the folder
+    for `verity open`; and the certificates that this needs in db."""
     tree = build.clean_directory(work / "plain")
+    certificates = verityopen.make(work / "verity", tree / "verity")
     shutil.copy(build.programs() / "helper", tree)
     kernel = work / "vmlinuz"
     kernel.write_bytes(build.without_pe_signature(build.kernel_image().read_bytes()))
@@ -59,7 +62,7 @@ def make_plain_disk(work):
         build.run("/usr/lib/systemd/systemd-sbsign", "sign", "--private-key", build.KEYS / f"{key}.key", "--certificate",
                   build.KEYS / f"{key}.pem", "--output", tree / name, kernel)
     build.erofs(tree, work / "plain.img")
-    return work / "plain.img"
+    return work / "plain.img", certificates
 
 
 def without_signature(module):
@@ -96,12 +99,12 @@ def run(suite):
     images, root_hash = make_images(suite.work)
     build.make_policies(suite.work / "policy", root_hash)
     kinds = build.clean_directory(suite.work / "ipe")
-    certificates = ipescript.make_keys(kinds)
+    certificates = [build.KEYS / f"{p}.pem" for p in PURPOSES] + ipescript.make_keys(kinds)
     named = ipescript.named_policy(kinds, root_hash)
     (suite.work / "policy/holdfast_named.p7b").write_bytes(ipescript.sign(named.read_bytes()))
     initrd = make_initramfs(suite.work, images, suite.work / "policy", ipescript.make(kinds))
-    disk = make_plain_disk(suite.work)
-    firmware = Firmware(db=[build.KEYS / f"{p}.pem" for p in PURPOSES] + certificates, secure_boot=False)
+    disk, for_verity = make_plain_disk(suite.work)
+    firmware = Firmware(db=certificates + for_verity, secure_boot=False)
     with Machine(suite.work / "machine", kernel=build.kernel_image(), initrd=initrd, append=CMDLINE, firmware=firmware,
                  disks=[Disk(disk)], net=False, ports={PORT: "file"}) as machine:
         machine.start()

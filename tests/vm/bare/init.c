@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "ipe-policy/observe.h"
 #include "tests/vm/bare/ipescript.h"
+#include "tests/vm/bare/verityopen.h"
 #include "tests/vm/guest/attempts.h"
 #include "tests/vm/guest/tap.h"
 #include "tests/vm/guest/verity.h"
@@ -692,6 +693,7 @@ static void check_everything(void)
         must_work(open_tools("tools-second", "/images/tools.p7s", tools_second_dm), "open tools again");
         must_mount(tools_dm, "/signed", "erofs", MS_RDONLY, NULL);
         must_mount("/dev/vda", "/plain", "erofs", MS_RDONLY, NULL);
+        check_verity_open(&tap, "/plain/verity");
         tap_rows(&tap, "no policy", twin_rows, ELEMENTSOF(twin_rows));
         tap_rows(&tap, "IMA", ima_rows, ELEMENTSOF(ima_rows));
 
