@@ -2,12 +2,32 @@
 /* Which images may be signed. Loaders in the machine are stricter still: erofs_check(). */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "erofs-read.h"
 
 #define COMPAT_ALLOWED (EROFS_COMPAT_SB_CHKSUM | EROFS_COMPAT_MTIME | EROFS_COMPAT_XATTR_FILTER)
 #define INCOMPAT_ALLOWED (EROFS_INCOMPAT_LINUX_6_12 & ~EROFS_INCOMPAT_DEVICE_TABLE)
+
+/* Under the same root hash a tree with one level more can be laid, in which our blocks are digests: whoever
+ * chooses the first of them chooses where another file system begins. No block is known whose digest is
+ * zeros, so with those nothing can. */
+static int check_begin(int fd, uint64_t offset, struct error *e)
+{
+        static const uint8_t zeros[EROFS_SUPER_OFFSET];
+        uint8_t begin[EROFS_SUPER_OFFSET];
+        int r = pread_full(fd, begin, sizeof(begin), offset);
+
+        if (r < 0)
+                return error_errno(e, r, "EROFS: offset 0");
+        if (memcmp(begin, zeros, sizeof(zeros)) != 0)
+                return error_set(e, -EBADMSG,
+                                 "EROFS: zeros before the superblock expected, found bytes that could be "
+                                 "digests of another image");
+        return 0;
+}
 
 static int check_super(const struct erofs_image *image, uint64_t covered, struct error *e)
 {
@@ -101,6 +121,8 @@ int erofs_check_fit(int fd, uint64_t offset, uint64_t covered, bool allow_setuid
         int r;
 
         r = erofs_image_open(fd, offset, &image, e);
+        if (r >= 0)
+                r = check_begin(fd, offset, e);
         if (r >= 0)
                 r = check_super(image, covered, e);
         return r < 0 ? r : check_tree(image, allow_setuid, e);

@@ -112,7 +112,7 @@ int erofs_walk_next(struct erofs_walk *w, const struct erofs_entry **ret, struct
 int erofs_describe(struct erofs_image *image, sd_json_variant **ret, struct error *e);
 
 /* Whether IPE and dm-verity can vouch for the EROFS at `offset` bytes of fd: one device, no shared inodes, no
- * features that Linux 6.12 lacks, blocks of 4096, a tree that holds together, and no file with setuid, setgid
- * or capabilities unless allow_setuid. covered: how many bytes the hash tree covers, or will. -EBADMSG names
- * the reason and the path. */
+ * features that Linux 6.12 lacks, blocks of 4096, zeros before the superblock, a tree that holds together,
+ * and no file with setuid, setgid or capabilities unless allow_setuid. covered: how many bytes the hash tree
+ * covers, or will. -EBADMSG names the reason and the path. */
 int erofs_check_fit(int fd, uint64_t offset, uint64_t covered, bool allow_setuid, struct error *e);

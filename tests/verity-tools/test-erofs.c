@@ -458,6 +458,24 @@ Test(erofs, depth_is_bounded)
         picture_done(&p);
 }
 
+/* What stands before the superblock could be digests: of an image that the same root hash covers, with a tree
+ * one level higher. */
+Test(erofs, bytes_before_the_superblock_are_not_signed)
+{
+        struct picture p = small_picture("");
+        struct error e = {};
+        uint64_t at[] = {0, EROFS_SUPER_OFFSET - 1};
+
+        cr_expect_eq(erofs_check_fit(p.fd, 0, p.size, false, &e), 0, "%s", e.message);
+        for (size_t i = 0; i < ELEMENTSOF(at); i++) {
+                cr_assert_eq(pwrite_full(p.fd, "x", 1, at[i]), 0);
+                cr_expect_eq(erofs_check_fit(p.fd, 0, p.size, true, &e), -EBADMSG);
+                cr_expect_not_null(strstr(e.message, "zeros before the superblock"), "%s", e.message);
+                cr_assert_eq(pwrite_full(p.fd, "", 1, at[i]), 0);
+        }
+        picture_done(&p);
+}
+
 /* Chunks are looked at before an image is signed, not when it is listed. */
 Test(erofs, lies_of_chunks)
 {
