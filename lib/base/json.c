@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 int json_print(sd_json_variant *v, enum json_mode mode)
 {
@@ -13,11 +15,31 @@ int json_print(sd_json_variant *v, enum json_mode mode)
         return sd_json_variant_dump(v, flags, stdout, NULL);
 }
 
+/* Values and names, near enough: what stands behind each of these characters outside of strings. */
+static bool has_too_many_values(const char *text)
+{
+        bool string = false;
+        size_t n = 0;
+
+        for (const char *p = text; *p && n <= JSON_VALUES_MAX; p++) {
+                if (*p == '"')
+                        string = !string;
+                else if (string && p[0] == '\\' && p[1])
+                        p++;
+                else if (!string && strchr(",:[{", *p))
+                        n++;
+        }
+        return n > JSON_VALUES_MAX;
+}
+
 int json_parse(const char *name, const char *text, sd_json_variant **ret, struct error *e)
 {
         unsigned line = 0, column = 0;
         int r;
 
+        if (has_too_many_values(text))
+                return error_set(e, -E2BIG, "%s: at most %u values expected, found more", name,
+                                 JSON_VALUES_MAX);
         r = sd_json_parse(text, 0, ret, &line, &column);
         if (r < 0)
                 return error_set(e, r, "%s:%u:%u: JSON expected, found something else", name, line, column);

@@ -17,8 +17,11 @@ enum json_mode { JSON_OFF, JSON_SHORT, JSON_PRETTY };
 /* Prints v to standard output as the mode says, with a newline. */
 int json_print(sd_json_variant *v, enum json_mode mode);
 
-/* Parses text of n bytes (a NUL must follow). `name` is what the message calls it. Depth and size are bounded
- * by the caller's size limit and sd-json's own depth limit. */
+/* At most so many values and names: each takes about 100 bytes of memory, however short its text is. */
+#define JSON_VALUES_MAX 262144u
+
+/* Parses a text. `name` is what the message calls it. Its size is for the caller to bound, sd-json bounds the
+ * depth. -E2BIG: too many values. */
 int json_parse(const char *name, const char *text, sd_json_variant **ret, struct error *e);
 
 /* The field of an object: a borrowed reference. -EINVAL when it is absent, or not of the type asked for. */

@@ -203,6 +203,32 @@ Test(json, bad_text_names_the_place)
         }
 }
 
+static int parse_many(const char *item, size_t n, struct error *e)
+{
+        size_t size = strlen(item);
+        _cleanup_free_ char *text = malloc(n * size + 3);
+        _cleanup_json_ sd_json_variant *v = NULL;
+        char *to = text;
+
+        cr_assert_not_null(text);
+        *to++ = '[';
+        for (size_t i = 0; i < n; i++)
+                to = mempcpy(to, item, size);
+        (void)stpcpy(to, "1]");
+        return json_parse("many", text, &v, e);
+}
+
+Test(json, values_are_bounded)
+{
+        struct error e = {};
+
+        cr_expect_eq(parse_many("1,", JSON_VALUES_MAX - 1, &e), 0, "%s", e.message);
+        cr_expect_eq(parse_many("1,", JSON_VALUES_MAX, &e), -E2BIG);
+        cr_expect_not_null(strstr(e.message, "many: at most 262144 values"), "%s", e.message);
+        cr_expect_eq(parse_many("{\"a\":1},", JSON_VALUES_MAX / 2, &e), -E2BIG);
+        cr_expect_eq(parse_many("\",,,\\\",,,\",", JSON_VALUES_MAX / 4, &e), 0, "%s", e.message);
+}
+
 Test(json, depth_is_bounded)
 {
         char *deep = calloc(1, 100001);
