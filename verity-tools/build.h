@@ -12,6 +12,8 @@
 #define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
 #define BUILD_DEPTH_MAX 256u                  /* directories above an entry */
 #define BUILD_XATTRS_MAX (UINT64_C(16) << 20) /* bytes of extended attributes, each different set once */
+#define BUILD_NAMES_MAX (UINT64_C(8) << 20)   /* bytes of names and link targets, and for each entry */
+#define BUILD_ENTRY_NAMES_MAX 112u            /* so many more */
 #define BUILD_INODE_XATTRS 256                /* extended attributes of one inode */
 #define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
 

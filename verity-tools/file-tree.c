@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <search.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,18 +75,37 @@ static void remove_entry(struct file_tree *t, struct file_inode *directory, stru
         free_entry(entry);
 }
 
+/* Names and targets stay in memory until the end. */
+static int count_names(struct file_tree *t, size_t size, struct error *e)
+{
+        uint64_t max = BUILD_NAMES_MAX + (uint64_t)t->n_entries * BUILD_ENTRY_NAMES_MAX;
+
+        if (size > max - t->names_size)
+                return error_set(e, -E2BIG,
+                                 "at most %" PRIu64 " bytes of names and link targets and %u an entry "
+                                 "expected, found more",
+                                 BUILD_NAMES_MAX, BUILD_ENTRY_NAMES_MAX);
+        t->names_size += size;
+        return 0;
+}
+
+static int count_entry(struct file_tree *t, size_t name_size, struct error *e)
+{
+        if (t->n_entries >= BUILD_ENTRIES_MAX)
+                return error_set(e, -E2BIG, "at most %u entries expected, found more", BUILD_ENTRIES_MAX);
+        t->n_entries++;
+        return count_names(t, name_size, e);
+}
+
 /* Gives the name to the inode; what had it before goes. Takes the inode in any case. */
 static int put_entry(struct file_tree *t, struct file_inode *directory, const char *name, size_t size,
                      struct file_inode *inode, struct error *e)
 {
         struct file_entry *entry = malloc(sizeof(*entry) + size);
         struct file_entry **found;
+        int r = entry ? count_entry(t, size, e) : -ENOMEM;
 
-        if (!entry || t->n_entries >= BUILD_ENTRIES_MAX) {
-                int r = entry ? error_set(e, -E2BIG, "at most %u entries expected, found more",
-                                          BUILD_ENTRIES_MAX)
-                              : -ENOMEM;
-
+        if (r < 0) {
                 drop_inode(inode);
                 free(entry);
                 return r;
@@ -101,7 +121,6 @@ static int put_entry(struct file_tree *t, struct file_inode *directory, const ch
         }
         if (S_ISDIR(inode->mode))
                 inode->directory.parent = directory;
-        t->n_entries++;
         if (*found != entry) {
                 struct file_entry *old = *found;
 
@@ -343,7 +362,9 @@ int file_tree_add(struct file_tree *t, const char *path, const struct file_attri
                 *ret = old->inode;
                 return 0;
         }
-        r = new_inode(a, &inode);
+        r = S_ISLNK(a->mode) ? count_names(t, strlen(a->target), e) : 0;
+        if (r >= 0)
+                r = new_inode(a, &inode);
         if (r < 0)
                 return r;
         set_attributes(inode, a);

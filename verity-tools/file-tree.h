@@ -65,6 +65,7 @@ struct file_tree {
         bool merge;      /* whiteouts take away, instead of being kept as overlayfs's */
         uint16_t source; /* the one at hand, from 1 */
         uint32_t n_entries;
+        uint64_t names_size; /* bytes of all names and link targets */
         /* Where the last entry went; most are followed by another of the same directory. */
         struct file_inode *last_directory;
         size_t last_size;
@@ -84,7 +85,8 @@ int file_tree_clean_path(const char *path, char ret[static PATH_MAX_BYTES + 1], 
 /* All paths below are clean. Directories that are missing are made, with mode 0755 and root's. -EBADMSG:
  * something else than a directory is in the way. */
 
-/* -E2BIG: too many entries. An existing directory gets new attributes and keeps what is in it. */
+/* -E2BIG: too many entries, or bytes of names and link targets. An existing directory gets new attributes and
+ * keeps what is in it. */
 int file_tree_add(struct file_tree *t, const char *path, const struct file_attributes *a,
                   struct file_inode **ret, struct error *e);
 

@@ -376,6 +376,19 @@ static void xattr_flood(struct tar_writer *w)
         }
 }
 
+static void target_flood(struct tar_writer *w)
+{
+        char target[4000], name[16];
+
+        memset(target, 't', sizeof(target));
+        for (unsigned i = 0; i < 2200; i++) {
+                (void)snprintf(name, sizeof(name), "%u", i);
+                tar_writer_pax(w, "linkpath", target, sizeof(target));
+                tar_writer_header(w,
+                                  &(struct tar_header){.name = name, .mode = 0777, .type = '2', .link = "x"});
+        }
+}
+
 static void large_xattr(struct tar_writer *w)
 {
         static char value[65530];
@@ -414,6 +427,7 @@ static const struct hostile hostile[] = {
         {"sparse map bomb", sparse_map_bomb, -E2BIG, "headers of at most 2097152 bytes"},
         {"endless headers", endless_headers, -EBADMSG, "t.tar: entry 1: "},
         {"xattr flood", xattr_flood, -E2BIG, "at most 16777216 bytes of different extended attributes"},
+        {"target flood", target_flood, -E2BIG, "at most 8388608 bytes of names and link targets"},
         {"large xattr", large_xattr, -E2BIG, "at most 65536 bytes of extended attributes of one file"},
         {"bad ACL", bad_acl, -EBADMSG, "a valid POSIX ACL"},
         {"large device", large_device, -EBADMSG, "device numbers up to 4095:1048575"},
@@ -435,7 +449,8 @@ Test(tar, hostile_ones_are_refused)
         }
 }
 
-Test(tar, the_limit_on_entries)
+/* As if there had been so many entries and bytes of names before. */
+static void expect_limit(uint32_t n_entries, uint64_t names_size, const char *message)
 {
         _cleanup_close_ int fd = open("t.img", O_RDWR | O_CREAT | O_CLOEXEC, 0644), tar_fd = -EBADF;
         const struct builder_options o = {.fd = fd};
@@ -447,11 +462,21 @@ Test(tar, the_limit_on_entries)
         tar_fd = open("t.tar", O_RDONLY | O_CLOEXEC);
         tar.fd = tar_fd;
         cr_assert_eq(builder_new(&o, &b, &e), 0, "%s", e.message);
-        b->tree.n_entries = BUILD_ENTRIES_MAX - 2;
-        cr_expect_eq(builder_add_tar(b, &tar, &e), -E2BIG);
-        cr_expect_not_null(strstr(e.message, "t.tar: entry 3: byte 2048: c: at most 4000000 entries"), "%s",
-                           e.message);
+        b->tree.n_entries = n_entries;
+        b->tree.names_size = names_size;
+        cr_expect_eq(builder_add_tar(b, &tar, &e), message ? -E2BIG : 0);
+        cr_expect(!message || strstr(e.message, message), "%s", e.message);
         builder_free(b);
+}
+
+Test(tar, the_limits_on_entries_and_their_names)
+{
+        uint64_t most = BUILD_NAMES_MAX + 10 * BUILD_ENTRY_NAMES_MAX;
+
+        expect_limit(BUILD_ENTRIES_MAX - 3, 0, NULL);
+        expect_limit(BUILD_ENTRIES_MAX - 2, 0, "t.tar: entry 3: byte 2048: c: at most 4000000 entries");
+        expect_limit(9, most - 1, NULL);
+        expect_limit(9, most, "t.tar: entry 1: byte 0: a: at most 8388608 bytes of names and link targets");
 }
 
 /* --- compressed --- */
