@@ -64,6 +64,9 @@ int build_image(const char *source, const char *output, const struct build_optio
         struct verity_geometry g = {};
         int r;
 
+        if (o->hash_output && output_same(output, o->hash_output))
+                return error_set(e, -EINVAL, "%s: another file than %s expected for the hash tree",
+                                 o->hash_output, output);
         r = output_begin(output, &data, e);
         if (r >= 0 && o->hash_output)
                 r = output_begin(o->hash_output, &hash, e);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 static int random_name(const char *path, char **ret, struct error *e)
 {
@@ -30,6 +31,24 @@ static int open_parent(const char *path, int flags)
                 return -ENOMEM;
         fd = open(parent, flags | O_CLOEXEC, 0644);
         return fd < 0 ? -errno : fd;
+}
+
+static const char *last_component(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+bool output_same(const char *a, const char *b)
+{
+        _cleanup_close_ int parent_a = open_parent(a, O_PATH | O_DIRECTORY),
+                            parent_b = open_parent(b, O_PATH | O_DIRECTORY);
+        struct stat x, y;
+
+        return strcmp(last_component(a), last_component(b)) == 0 && parent_a >= 0 && parent_b >= 0 &&
+               fstat(parent_a, &x) == 0 && fstat(parent_b, &y) == 0 && x.st_dev == y.st_dev &&
+               x.st_ino == y.st_ino;
 }
 
 int output_begin(const char *path, struct output *ret, struct error *e)

@@ -3,6 +3,8 @@
  * system can do it the new file has none, so that a killed writer leaves nothing behind. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 #include "base/error.h"
 
@@ -13,6 +15,9 @@ struct output {
 };
 
 #define OUTPUT_NONE ((struct output){.fd = -EBADF})
+
+/* Whether two outputs would take the same name, however it is spelled; neither has to be there. */
+bool output_same(const char *a, const char *b);
 
 int output_begin(const char *path, struct output *ret, struct error *e);
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -32,9 +31,6 @@ static int check_outputs(const char *source, struct error *e)
         r = check_output(options.output, inputs, ELEMENTSOF(inputs), e);
         if (r < 0 || !options.image.hash_file)
                 return r;
-        if (strcmp(options.output, options.image.hash_file) == 0)
-                return error_set(e, -EINVAL,
-                                 "--hash-file: another file than --output expected, found the same");
         return check_output(options.image.hash_file, inputs, ELEMENTSOF(inputs), e);
 }
 

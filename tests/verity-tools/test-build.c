@@ -379,6 +379,18 @@ Test(build, no_space)
               BIN_DIR, BIN_DIR, BIN_DIR, BIN_DIR);
 }
 
+Test(build, an_image_and_its_tree_are_two_files)
+{
+        const struct build_options o = {.hash_output = "./t.img"};
+        struct verity_geometry g;
+        struct error e = {};
+
+        shell("mkdir t");
+        cr_expect_eq(build_image("t", "t.img", &o, &g, &e), -EINVAL);
+        cr_expect_not_null(strstr(e.message, "another file than t.img expected"), "%s", e.message);
+        shell("test $(ls) = t");
+}
+
 Test(build, geometry_is_read_back)
 {
         const struct image_file_options options = {.hash_offset = IMAGE_FILE_NO_OFFSET};
