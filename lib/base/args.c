@@ -262,7 +262,7 @@ int args_run(const struct arg_program *program, int argc, char **argv)
 {
         int status = read_line(program, argc, argv);
 
-        if (fflush(stdout) == 0 || status != EXIT_SUCCESS)
+        if (fflush(stdout) == 0)
                 return status;
         log_error(0, "standard output: %s", strerrordesc_np(errno));
         return EXIT_COULD_NOT_TRY;

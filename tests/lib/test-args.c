@@ -152,18 +152,29 @@ static int say(int argc, char **argv)
         return 0;
 }
 
+static int deny(int argc, char **argv)
+{
+        puts("difference");
+        return 1;
+}
+
 Test(args, a_result_that_nobody_gets_is_a_failure)
 {
         static const struct arg_verb verbs[] = {{"", "", 0, 0, "", say}, {}};
         static const struct arg_option none[] = {{}};
+        static const struct arg_verb denials[] = {{"", "", 0, 0, "", deny}, {}};
         static const struct arg_program program = {"prog", "a program", verbs, none};
+        static const struct arg_program no = {"prog", "a program", denials, none};
         char *argv[] = {(char *)"prog", NULL};
 
         cr_redirect_stderr();
         cr_assert_not_null(freopen("/dev/full", "w", stdout));
         cr_expect_eq(args_run(&program, 1, argv), 2);
+        cr_assert_not_null(freopen("/dev/full", "w", stdout));
+        cr_expect_eq(args_run(&no, 1, argv), 2, "\"no\" is no answer without what was asked for");
         cr_assert_not_null(freopen("/dev/null", "w", stdout));
         cr_expect_eq(args_run(&program, 1, argv), 0);
+        cr_expect_eq(args_run(&no, 1, argv), 1);
 }
 
 /* --- completion --- */
