@@ -206,7 +206,7 @@ Test(json, bad_text_names_the_place)
 static int parse_many(const char *item, size_t n, struct error *e)
 {
         size_t size = strlen(item);
-        _cleanup_free_ char *text = malloc(n * size + 3);
+        _cleanup_free_ char *text = malloc(n * size + sizeof("[1]"));
         _cleanup_json_ sd_json_variant *v = NULL;
         char *to = text;
 
