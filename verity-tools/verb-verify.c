@@ -61,11 +61,15 @@ static int verify_file(const char *path, struct error *e)
         return r < 0 ? r : printed;
 }
 
-/* Whoever writes the index chooses the name. */
-static int print_image(const char *name, const struct store_image *image)
+/* Whoever writes the index chooses the name; the digest is what was verified. */
+static int tell_image(const char *name, const struct store_image *image, sd_json_variant **list)
 {
-        _cleanup_free_ char *shown = escape_text(name);
+        _cleanup_free_ char *shown = NULL;
 
+        if (options.json != JSON_OFF)
+                return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("name", name),
+                                                      SD_JSON_BUILD_PAIR_STRING("digest", image->digest));
+        shown = escape_text(name);
         if (!shown)
                 return -ENOMEM;
         return printf("%s: %s\n", shown, image->digest) < 0 ? -EIO : 0;
@@ -74,7 +78,7 @@ static int print_image(const char *name, const struct store_image *image)
 /* Signatures as the machine checks them, and every block of every layer, which the machine does only as it
  * reads them. */
 static int verify_store_image(const struct store *store, const struct trust_store *trust, const char *name,
-                              struct error *e)
+                              sd_json_variant **list, struct error *e)
 {
         _cleanup_(store_image_free_ptr) struct store_image *image = NULL;
         struct progress progress;
@@ -97,7 +101,7 @@ static int verify_store_image(const struct store *store, const struct trust_stor
                 if (r < 0)
                         (void)error_prefix(e, r, "image %s: layer %s", name, image->layers[i].digest);
         }
-        return r >= 0 && options.json == JSON_OFF ? print_image(name, image) : r;
+        return r < 0 ? r : tell_image(name, image, list);
 }
 
 static int verify_store(const char *path, const struct trust_store *trust, struct error *e)
@@ -113,9 +117,7 @@ static int verify_store(const char *path, const struct trust_store *trust, struc
                 return r;
         names = store_list(store, &n);
         for (size_t i = 0; i < n; i++) {
-                r = verify_store_image(store, trust, names[i], e);
-                if (r >= 0)
-                        r = sd_json_variant_append_arrayb(&v, SD_JSON_BUILD_STRING(names[i]));
+                r = verify_store_image(store, trust, names[i], &v, e);
                 if (r < 0)
                         return error_prefix(e, r, "%s", path);
         }

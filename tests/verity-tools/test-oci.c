@@ -271,8 +271,10 @@ Test(oci, names_are_printed_in_one_line)
         cr_assert_eq(convert("source", NULL), 0);
         shell("sed -i 's|sample:1|a: sha256:0\\\\n\\\\u001b[1mb|' store/index.json && "
               "%s/verity verify store --trust=trust >printed && test $(wc -l <printed) = 1 && "
-              "grep -qF 'a: sha256:0\\x0a\\x1b[1mb: sha256:' printed",
-              BIN_DIR);
+              "grep -qF 'a: sha256:0\\x0a\\x1b[1mb: sha256:' printed && "
+              "%s/verity verify store --trust=trust --json=short >json && "
+              "grep -qF \"\\\"digest\\\":\\\"$(sed 's/.* //' printed)\\\"\" json",
+              BIN_DIR, BIN_DIR);
 }
 
 /* --- unfinished layouts --- */
