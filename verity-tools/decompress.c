@@ -202,9 +202,11 @@ static void bzip2_close(void *state)
 
 /* --- the file --- */
 
+/* pzstd begins with a frame that is to be skipped. */
 static const struct format formats[] = {
         {"gzip", 2, {0x1f, 0x8b}, gzip_open, gzip_step, free},
         {"zstd", 4, {0x28, 0xb5, 0x2f, 0xfd}, zstd_open, zstd_step, zstd_close},
+        {"zstd", 4, {0x50, 0x2a, 0x4d, 0x18}, zstd_open, zstd_step, zstd_close},
         {"xz", 6, {0xfd, '7', 'z', 'X', 'Z', 0}, xz_open, xz_step, xz_close},
         {"bzip2", 3, {'B', 'Z', 'h'}, bzip2_open, bzip2_step, bzip2_close},
 };

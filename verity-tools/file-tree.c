@@ -362,6 +362,7 @@ int file_tree_add(struct file_tree *t, const char *path, const struct file_attri
                 *ret = old->inode;
                 return 0;
         }
+        assert(!S_ISLNK(a->mode) || a->target);
         r = S_ISLNK(a->mode) ? count_names(t, strlen(a->target), e) : 0;
         if (r >= 0)
                 r = new_inode(a, &inode);

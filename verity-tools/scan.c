@@ -329,10 +329,6 @@ static int add_directory(struct scan *s, int fd, const struct stat *st, struct f
                 (void)close_fd(fd);
                 return r;
         }
-        if (s->depth > BUILD_DEPTH_MAX)
-                return error_set(e, -E2BIG,
-                                 "%s/%.200s: at most %u levels of directories expected, found more", s->top,
-                                 s->path, BUILD_DEPTH_MAX);
         if (fstat(fd, &now) < 0)
                 return failed(s, -errno, "", e);
         if (!same_file(st, &now))
@@ -345,6 +341,10 @@ static int add_directory(struct scan *s, int fd, const struct stat *st, struct f
         r = read_names(d, &names);
         if (r < 0)
                 return failed(s, r, "", e);
+        if (names.n > 0 && s->depth > BUILD_DEPTH_MAX)
+                return error_set(e, -E2BIG,
+                                 "%s/%.200s: at most %u levels of directories expected, found more", s->top,
+                                 s->path, BUILD_DEPTH_MAX);
         s->depth++;
         r = add_entries(s, fd, &names, e);
         s->depth--;

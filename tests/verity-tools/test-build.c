@@ -329,6 +329,20 @@ Test(build, a_file_that_changes_while_it_is_read)
         }
 }
 
+Test(build, the_deepest_directory)
+{
+        struct verity_geometry g = {};
+        struct error e = {};
+
+        shell("mkdir -m 755 -p t/$(seq -s / 257) && chmod 755 t && tar -cf t.tar --owner=0 --group=0 "
+              "--mtime=@0 -C t .");
+        cr_expect_eq(build("t", "t.img", &g, &e), 0, "%s", e.message);
+        cr_expect_eq(build("t.tar", "tar.img", &g, &e), 0, "%s", e.message);
+        shell("cmp t.img tar.img && touch t/$(seq -s / 257)/more && tar -cf t.tar -C t .");
+        cr_expect_eq(build("t", "t.img", &g, &e), -E2BIG);
+        cr_expect_eq(build("t.tar", "tar.img", &g, &e), -E2BIG);
+}
+
 Test(build, trees_that_are_refused)
 {
         struct verity_geometry g = {};

@@ -522,6 +522,16 @@ Test(tar, members_one_behind_the_other_and_garbage)
         }
 }
 
+Test(tar, frames_of_zstd_that_are_to_be_skipped)
+{
+        save_lines("f a 1\nf b 2", "t.tar");
+        build_well("t.tar", "plain.img");
+        shell("zstd -q t.tar && printf '\\120\\052\\115\\030\\004\\0\\0\\0size' >skip && "
+              "cat skip t.tar.zst skip >t.z");
+        build_well("t.z", "t.img");
+        shell("cmp plain.img t.img");
+}
+
 Test(tar, every_changed_byte_of_a_compressed_tar)
 {
         for (size_t i = 0; i < ELEMENTSOF(compressors); i++) {
