@@ -45,18 +45,11 @@ struct ipe_subject ipe_layer_subject(const struct ipe_layer *layer)
         };
 }
 
-static const char *string_field(sd_json_variant *v, const char *field)
-{
-        sd_json_variant *found = sd_json_variant_by_key(v, field);
-
-        return sd_json_variant_is_string(found) ? sd_json_variant_string(found) : NULL;
-}
-
 /* Reads the blob that the descriptor names, and checks it. */
 static int read_blob(const struct reading *r, sd_json_variant *descriptor, char **ret, size_t *ret_size,
                      struct error *e)
 {
-        const char *digest = string_field(descriptor, "digest");
+        const char *digest = json_optional_string(descriptor, "digest");
         char path[sizeof("blobs/sha256/") + 64], hex[65];
         _cleanup_free_ char *data = NULL;
         uint8_t hash[32];
@@ -91,7 +84,7 @@ static int read_json_blob(const struct reading *r, sd_json_variant *descriptor, 
         n = read_blob(r, descriptor, &text, &size, e);
         if (n < 0)
                 return n;
-        return json_parse(string_field(descriptor, "digest"), text, ret, e) < 0 ? -EBADMSG : 0;
+        return json_parse(json_optional_string(descriptor, "digest"), text, ret, e) < 0 ? -EBADMSG : 0;
 }
 
 /* --- signatures --- */
@@ -113,8 +106,8 @@ static int note_signed(struct reading *r, const char *root_hash)
 /* A signature that does not verify counts as none: whoever wrote the layout may put anything there. */
 static int note_signature(struct reading *r, sd_json_variant *descriptor, struct error *e)
 {
-        const char *root_hash = string_field(sd_json_variant_by_key(descriptor, "annotations"),
-                                             "io.cncf.notary.dm-verity.root-hash");
+        const char *root_hash = json_optional_string(sd_json_variant_by_key(descriptor, "annotations"),
+                                                     "io.cncf.notary.dm-verity.root-hash");
         _cleanup_free_ char *der = NULL;
         size_t size = 0;
         int n;
@@ -141,7 +134,7 @@ static int read_signatures(struct reading *r, sd_json_variant *index, struct err
         for (size_t i = 0; i < n && k >= 0; i++) {
                 sd_json_variant *entry = sd_json_variant_by_index(index, i), *layers = NULL;
                 _cleanup_json_ sd_json_variant *manifest = NULL;
-                const char *type = string_field(entry, "artifactType");
+                const char *type = json_optional_string(entry, "artifactType");
 
                 if (!type || strcmp(type, VERITY_SIGNATURE_TYPE) != 0)
                         continue;
@@ -167,8 +160,8 @@ static bool is_signed(const struct reading *r, const char *root_hash)
 static int add_layer(struct reading *r, const char *image, unsigned number, sd_json_variant *descriptor,
                      struct error *e)
 {
-        const char *digest = string_field(sd_json_variant_by_key(descriptor, "annotations"),
-                                          "org.erofs.dmverity.root_digest");
+        const char *digest = json_optional_string(sd_json_variant_by_key(descriptor, "annotations"),
+                                                  "org.erofs.dmverity.root_digest");
         const char *hex = digest ? strchr(digest, ':') : NULL;
         struct ipe_layer *bigger, *l;
         char name[256];
@@ -220,17 +213,18 @@ static int add_images(struct reading *r, sd_json_variant *index, const char *onl
         for (size_t i = 0; i < sd_json_variant_elements(index) && k >= 0; i++) {
                 sd_json_variant *entry = sd_json_variant_by_index(index, i);
                 _cleanup_json_ sd_json_variant *manifest = NULL;
-                const char *type = string_field(entry, "mediaType");
-                const char *name = string_field(sd_json_variant_by_key(entry, "annotations"),
-                                                "org.opencontainers.image.ref.name");
+                const char *type = json_optional_string(entry, "mediaType");
+                const char *name = json_optional_string(sd_json_variant_by_key(entry, "annotations"),
+                                                        "org.opencontainers.image.ref.name");
 
-                if (!type || strcmp(type, MANIFEST_TYPE) != 0 || string_field(entry, "artifactType") ||
+                if (!type || strcmp(type, MANIFEST_TYPE) != 0 ||
+                    json_optional_string(entry, "artifactType") ||
                     (only && (!name || strcmp(name, only) != 0)))
                         continue;
                 found++;
                 k = read_json_blob(r, entry, &manifest, e);
                 if (k >= 0)
-                        k = add_manifest(r, name ?: string_field(entry, "digest"), manifest, e);
+                        k = add_manifest(r, name ?: json_optional_string(entry, "digest"), manifest, e);
         }
         if (k >= 0 && found == 0)
                 return error_set(e, -ENOENT, "index.json: an image%s%s expected, found none",

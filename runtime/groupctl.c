@@ -102,9 +102,7 @@ static int call_by_name(const char *method, const char *name, bool timeout, int 
 
 static const char *text_of(sd_json_variant *v, const char *field)
 {
-        sd_json_variant *f = sd_json_variant_by_key(v, field);
-
-        return f && sd_json_variant_is_string(f) ? sd_json_variant_string(f) : "-";
+        return json_optional_string(v, field) ?: "-";
 }
 
 static const char *number_of(sd_json_variant *v, const char *field, char ret[static 24])

@@ -336,24 +336,18 @@ static int build_manifest(struct conversion *c, const struct oci_image *image, s
         return r < 0 ? error_errno(e, r, "manifest") : 0;
 }
 
-static const char *text_of(sd_json_variant *object, const char *field)
-{
-        sd_json_variant *v = sd_json_variant_by_key(object, field);
-
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : "";
-}
-
 /* The entry of the index, by which the image is found. */
 static int add_entry(struct conversion *c, const char *reference, sd_json_variant *config,
                      const struct oci_blob *manifest)
 {
         _cleanup_json_ sd_json_variant *entry = NULL, *platform = NULL, *annotations = NULL;
-        const char *variant = text_of(config, "variant");
+        const char *variant = json_optional_string(config, "variant") ?: "";
         int r;
 
         if ((r = sd_json_buildo(&platform,
-                                SD_JSON_BUILD_PAIR_STRING("architecture", text_of(config, "architecture")),
-                                SD_JSON_BUILD_PAIR_STRING("os", text_of(config, "os")),
+                                SD_JSON_BUILD_PAIR_STRING("architecture",
+                                                          json_optional_string(config, "architecture") ?: ""),
+                                SD_JSON_BUILD_PAIR_STRING("os", json_optional_string(config, "os") ?: ""),
                                 SD_JSON_BUILD_PAIR_CONDITION(variant[0] != '\0', "variant",
                                                              SD_JSON_BUILD_STRING(variant)),
                                 SD_JSON_BUILD_PAIR_VARIANT(

@@ -5,19 +5,12 @@
 
 #include "oci-source.h"
 
-static void free_strings(char **strings)
-{
-        for (char **s = strings; s && *s; s++)
-                free(*s);
-        free(strings);
-}
-
 void docker_archive_done(struct docker_archive *a)
 {
         for (size_t i = 0; i < a->n; i++) {
                 free(a->images[i].config);
-                free_strings(a->images[i].layers);
-                free_strings(a->images[i].tags);
+                oci_free_strings(a->images[i].layers);
+                oci_free_strings(a->images[i].tags);
         }
         free(a->images);
         *a = (struct docker_archive){};

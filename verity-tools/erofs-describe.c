@@ -9,6 +9,7 @@
 #include "base/escape.h"
 #include "erofs-read-internal.h"
 #include "erofs-write.h"
+#include "internal.h"
 
 #define PRIVILEGED_SHOWN 100
 
@@ -95,7 +96,7 @@ static bool has_profile_super(const struct erofs_super *s)
 static int check_profile(struct erofs_image *image, bool *ret, struct error *e)
 {
         _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *context = EVP_MD_CTX_new();
-        uint8_t buf[WINDOW_SIZE], digest[EVP_MAX_MD_SIZE];
+        uint8_t buf[WINDOW_SIZE], digest[EVP_MAX_MD_SIZE], uuid[16];
         uint64_t at = (uint64_t)image->super.meta_blkaddr * image->block_size;
         int r;
 
@@ -116,10 +117,9 @@ static int check_profile(struct erofs_image *image, bool *ret, struct error *e)
         }
         if (EVP_DigestFinal_ex(context, digest, NULL) != 1)
                 return error_errno(e, -EIO, "SHA-256");
-        digest[6] = 0x80 | (digest[6] & 0x0f); /* a UUID of version 8 */
-        digest[8] = 0x80 | (digest[8] & 0x3f);
+        uuid_from_digest(digest, uuid);
         *ret = has_profile_super(&image->super) &&
-               memcmp(digest, image->super.uuid, sizeof(image->super.uuid)) == 0;
+               memcmp(uuid, image->super.uuid, sizeof(image->super.uuid)) == 0;
         return 0;
 }
 

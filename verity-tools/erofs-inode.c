@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "erofs-read-internal.h"
+#include "internal.h"
 
 bool erofs_inode_is_compressed(const struct erofs_inode *inode)
 {
@@ -58,11 +59,6 @@ static void parse_extended(const struct erofs_inode_extended *d, struct erofs_in
         ret->location = le32toh(d->location);
         ret->xattr_size = xattr_size(le16toh(d->xattr_count));
         ret->inode_size = sizeof(*d);
-}
-
-static uint64_t round_up(uint64_t n, uint64_t to)
-{
-        return (n + to - 1) / to * to;
 }
 
 static uint64_t behind_inode(const struct erofs_inode *i)

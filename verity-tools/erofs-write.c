@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "erofs-format.h"
+#include "internal.h"
 
 #define INODE_UNIT 64 /* inodes begin at multiples of this, so that none crosses a block */
 #define BLOCKS_MAX UINT32_MAX
@@ -23,11 +24,6 @@ struct writer {
         EVP_MD_CTX *digest;
         struct error *e;
 };
-
-static uint64_t round_up(uint64_t n, uint64_t unit)
-{
-        return (n + unit - 1) / unit * unit;
-}
 
 static uint64_t nid_of(const struct file_inode *i)
 {
@@ -290,16 +286,14 @@ static int write_metadata(struct writer *w, const struct file_inode *root)
 
 /* --- the superblock --- */
 
-/* From the metadata, so that it is always the same and tells the layout: version 8 of RFC 9562. */
+/* From the metadata, so that it is always the same and tells the layout. */
 static int make_uuid(struct writer *w, uint8_t ret[static 16])
 {
         uint8_t digest[EVP_MAX_MD_SIZE];
 
         if (EVP_DigestFinal_ex(w->digest, digest, NULL) != 1)
                 return error_set(w->e, -EIO, "SHA-256 of the metadata");
-        memcpy(ret, digest, 16);
-        ret[6] = (uint8_t)(0x80 | (ret[6] & 0x0f));
-        ret[8] = (uint8_t)(0x80 | (ret[8] & 0x3f));
+        uuid_from_digest(digest, ret);
         return 0;
 }
 

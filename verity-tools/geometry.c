@@ -25,11 +25,6 @@ static bool block_size_ok(uint32_t size)
         return size >= 512 && size <= 4096 && (size & (size - 1)) == 0;
 }
 
-static uint64_t round_up(uint64_t n, uint64_t to)
-{
-        return (n + to - 1) / to * to;
-}
-
 uint64_t verity_data_size(const struct verity_geometry *g)
 {
         return g->data_blocks * g->data_block_size;

@@ -29,6 +29,15 @@ int verity_tree_write_above(struct hasher *hasher, const struct verity_layout *l
 /* How many threads to use where a caller asked for this many: 0 is one for each processor that we may use. */
 unsigned verity_threads(unsigned asked);
 
+/* The next multiple of `unit`; the sum of the two must not overflow. */
+static inline uint64_t round_up(uint64_t n, uint64_t unit)
+{
+        return (n + unit - 1) / unit * unit;
+}
+
+/* A UUID of version 8 (RFC 9562) from the beginning of a digest. */
+void uuid_from_digest(const uint8_t digest[static 16], uint8_t ret[static 16]);
+
 /* Digest size of the algorithm in bytes, 0 if it is not one that is used here. */
 size_t verity_digest_size(const char *algorithm);
 
@@ -37,6 +46,9 @@ int partition_find(const char *sys_block, const char *dev, const char *label, co
                    const char *disk, struct partition *ret, struct error *e);
 
 /* --- OCI --- */
+
+/* An array that ends with NULL, or NULL. */
+void oci_free_strings(char **strings);
 
 #define OCI_MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define OCI_INDEX_TYPE "application/vnd.oci.image.index.v1+json"

@@ -316,12 +316,9 @@ int layout_write_index(struct layout *l, struct error *e)
 
 static int sync_parent(const char *path, struct error *e)
 {
-        _cleanup_free_ char *parent = parent_of(path);
-        _cleanup_close_ int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        int r = fsync_parent(AT_FDCWD, path);
 
-        if (!parent)
-                return -ENOMEM;
-        return fd < 0 || fsync(fd) < 0 ? error_errno(e, -errno, "%s", parent) : 0;
+        return r < 0 ? error_errno(e, r, "directory of %s", path) : 0;
 }
 
 int layout_check_output(const char *output, struct error *e)

@@ -91,9 +91,9 @@ static int set_platform(struct oci_source *s, const char *platform, struct error
 
 static bool field_is(sd_json_variant *object, const char *field, const char *value)
 {
-        sd_json_variant *v = sd_json_variant_by_key(object, field);
+        const char *found = json_optional_string(object, field);
 
-        return v && sd_json_variant_is_string(v) && strcmp(sd_json_variant_string(v), value) == 0;
+        return found && strcmp(found, value) == 0;
 }
 
 /* An entry without a platform is for any; what builders attach to images is for "unknown". */
@@ -388,13 +388,6 @@ static int registry_image(const struct oci_source *s, struct oci_image *image, s
         return resolve(s, d.text, d.media_type, image, e);
 }
 
-static const char *reference_of(const struct oci_descriptor *d)
-{
-        sd_json_variant *v = d->annotations ? sd_json_variant_by_key(d->annotations, OCI_REF_NAME) : NULL;
-
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
-}
-
 static int layout_image(const struct oci_source *s, const struct oci_descriptor *d, const char *reference,
                         struct oci_image *image, struct error *e)
 {
@@ -426,7 +419,9 @@ static int layout_images(const struct oci_source *s, sd_json_variant *manifests,
                 r = oci_descriptor_parse(v, "index.json", &d, e);
                 if (r < 0)
                         return r;
-                reference = reference_of(&d) ?: entries == 1 && !s->manifest_name ? s->name : NULL;
+                reference = json_optional_string(d.annotations, OCI_REF_NAME)
+                                    ?: entries == 1 && !s->manifest_name ? s->name
+                                                                         : NULL;
                 if (!reference || (s->manifest_name && strcmp(reference, s->manifest_name) != 0) ||
                     (entries > 1 && !fits_platform(s, v)))
                         continue;

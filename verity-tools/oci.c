@@ -277,3 +277,10 @@ int oci_parse_config(sd_json_variant *root, const char *name, struct store_image
                 return r;
         return 0;
 }
+
+void oci_free_strings(char **strings)
+{
+        for (char **s = strings; s && *s; s++)
+                free(*s);
+        free(strings);
+}

@@ -40,13 +40,6 @@ struct store *store_free(struct store *s)
         return NULL;
 }
 
-static void free_strings(char **strings)
-{
-        for (char **s = strings; s && *s; s++)
-                free(*s);
-        free(strings);
-}
-
 struct store_image *store_image_free(struct store_image *i)
 {
         if (!i)
@@ -56,21 +49,13 @@ struct store_image *store_image_free(struct store_image *i)
         free(i->layers);
         free(i->reference);
         sd_json_variant_unref(i->config);
-        free_strings(i->entrypoint);
-        free_strings(i->cmd);
-        free_strings(i->env);
+        oci_free_strings(i->entrypoint);
+        oci_free_strings(i->cmd);
+        oci_free_strings(i->env);
         free(i->user);
         free(i->workdir);
         free(i);
         return NULL;
-}
-
-/* A string member of an object, or NULL. */
-static const char *optional_string(sd_json_variant *object, const char *field)
-{
-        sd_json_variant *v = object ? sd_json_variant_by_key(object, field) : NULL;
-
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
 }
 
 /* oci-layout: the one version there is. */
@@ -87,7 +72,7 @@ static int check_version(struct store *s, struct error *e)
         r = json_parse("oci-layout", text, &v, e);
         if (r < 0)
                 return -EBADMSG;
-        version = optional_string(v, "imageLayoutVersion");
+        version = json_optional_string(v, "imageLayoutVersion");
         if (!version || strcmp(version, "1.0.0") != 0)
                 return error_set(e, -EBADMSG,
                                  "oci-layout: imageLayoutVersion \"1.0.0\" expected, found \"%.40s\"",
@@ -105,8 +90,8 @@ static int add_entry(struct store *s, sd_json_variant *v, size_t i, struct error
         r = oci_descriptor_parse(v, name, &entry->descriptor, e);
         if (r < 0)
                 return r;
-        entry->reference = optional_string(entry->descriptor.annotations, OCI_REF_NAME);
-        entry->artifact_type = optional_string(v, "artifactType");
+        entry->reference = json_optional_string(entry->descriptor.annotations, OCI_REF_NAME);
+        entry->artifact_type = json_optional_string(v, "artifactType");
         if (!entry->reference)
                 return 0;
         for (const struct entry *before = s->entries; before < entry; before++)
@@ -220,7 +205,7 @@ static int try_blob(struct search *s, sd_json_variant *v, struct error *e)
         if (strcmp(d.media_type, OCI_PKCS7_TYPE) != 0)
                 return error_set(e, -EBADMSG, "signature: media type %s expected, found \"%.80s\"",
                                  OCI_PKCS7_TYPE, d.media_type);
-        layer = optional_string(d.annotations, OCI_LAYER_DIGEST);
+        layer = json_optional_string(d.annotations, OCI_LAYER_DIGEST);
         if (s->layer && (!layer || strcmp(layer, s->layer) != 0))
                 return 0;
         if (++s->tried > SIGNATURES_MAX)
@@ -239,7 +224,7 @@ static int try_blob(struct search *s, sd_json_variant *v, struct error *e)
 /* Whether this referrer manifest is about our subject. */
 static bool is_about(sd_json_variant *manifest, const char *subject)
 {
-        const char *digest = optional_string(sd_json_variant_by_key(manifest, "subject"), "digest");
+        const char *digest = json_optional_string(sd_json_variant_by_key(manifest, "subject"), "digest");
 
         return digest && strcmp(digest, subject) == 0;
 }

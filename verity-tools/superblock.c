@@ -10,6 +10,13 @@
 #include "base/file.h"
 #include "internal.h"
 
+void uuid_from_digest(const uint8_t digest[static 16], uint8_t ret[static 16])
+{
+        memcpy(ret, digest, 16);
+        ret[6] = (uint8_t)(0x80 | (ret[6] & 0x0f));
+        ret[8] = (uint8_t)(0x80 | (ret[8] & 0x3f));
+}
+
 struct superblock {
         uint8_t signature[8];
         uint32_t version;

@@ -74,7 +74,7 @@ int read_file(int dirfd, const char *path, size_t max, char **ret, size_t *ret_s
         return 0;
 }
 
-static int fsync_parent(int dirfd, const char *path)
+int fsync_parent(int dirfd, const char *path)
 {
         _cleanup_free_ char *parent = NULL;
         _cleanup_close_ int fd = -EBADF;

@@ -21,6 +21,9 @@ int write_file_atomic(int dirfd, const char *path, const void *data, size_t size
 /* As write_file_atomic(), but never replaces: -EEXIST if path is there. */
 int write_file_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e);
 
+/* Makes a name that was made or replaced in the directory of `path` last. */
+int fsync_parent(int dirfd, const char *path);
+
 /* Whether a file may be written under this name: nothing is there, or a regular file that is none of the n
  * inputs (NULL ones are skipped) under any of its names. -EINVAL if not. For programs, before they begin to
  * work. */

@@ -101,3 +101,10 @@ int json_array(sd_json_variant *object, const char *name, const char *field, sd_
 {
         return field_of(object, name, field, "an array", sd_json_variant_is_array, ret, e);
 }
+
+const char *json_optional_string(sd_json_variant *object, const char *field)
+{
+        sd_json_variant *v = object ? sd_json_variant_by_key(object, field) : NULL;
+
+        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
+}

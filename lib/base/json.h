@@ -33,3 +33,6 @@ int json_object(sd_json_variant *object, const char *name, const char *field, sd
                 struct error *e);
 int json_array(sd_json_variant *object, const char *name, const char *field, sd_json_variant **ret,
                struct error *e);
+
+/* A string field of an object, borrowed; NULL when it is absent or something else. object may be NULL. */
+const char *json_optional_string(sd_json_variant *object, const char *field);

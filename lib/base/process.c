@@ -11,20 +11,12 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define OUTPUT_MAX (64u * 1024)
-
-static uint64_t now_ms(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* In the child. Moves every wanted descriptor out of the way first, so that no dup2() overwrites a later
  * source. */
@@ -77,11 +69,11 @@ static void append(char *buf, size_t *size, const char *data, size_t n)
 /* Collects output until the child ends or the deadline passes: 0 or -ETIMEDOUT. */
 static int follow(int pidfd, int out, uint64_t timeout_ms, char *buf, size_t *size)
 {
-        uint64_t deadline = now_ms() + timeout_ms;
+        uint64_t deadline = clock_ms() + timeout_ms;
 
         for (;;) {
                 struct pollfd p[] = {{.fd = pidfd, .events = POLLIN}, {.fd = out, .events = POLLIN}};
-                uint64_t now = now_ms();
+                uint64_t now = clock_ms();
                 char chunk[4096];
                 ssize_t n = 0;
 

@@ -7,24 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define WIPE "\r\033[K"
 #define BAR_MIN 10
 #define BAR_MAX 40
 
 static const int fatal_signals[] = {SIGINT, SIGTERM};
-
-static uint64_t now_ms(void)
-{
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void wipe_and_die(int signal)
 {
@@ -51,7 +43,7 @@ void progress_start(struct progress *p, const char *label, uint64_t total)
 {
         const char *term = getenv("TERM");
 
-        *p = (struct progress){.label = label, .total = total, .started_ms = now_ms()};
+        *p = (struct progress){.label = label, .total = total, .started_ms = clock_ms()};
         p->visible = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
         if (p->visible)
                 watch_signals(SIG_DFL, wipe_and_die);
@@ -132,7 +124,7 @@ void progress_update(struct progress *p, uint64_t done)
 
         if (!p->visible)
                 return;
-        now = now_ms();
+        now = clock_ms();
         if (now - p->shown_ms < 100)
                 return;
         p->shown_ms = now;

@@ -73,14 +73,6 @@ static void on_answer(void *userdata, int r, const struct error *e, sd_json_vari
         (void)sd_varlink_unref(link);
 }
 
-/* Fields that the interface calls mandatory are there: sd-varlink checks calls against it. */
-static const char *string_of(sd_json_variant *parameters, const char *field)
-{
-        sd_json_variant *v = sd_json_variant_by_key(parameters, field);
-
-        return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
-}
-
 static int on_run(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
                   void *userdata)
 {
@@ -120,12 +112,13 @@ static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
         return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("groups", groups));
 }
 
+/* Fields that the interface calls mandatory are there: sd-varlink checks calls against it. */
 static int on_show(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
                    void *userdata)
 {
         struct server *s = userdata;
         _cleanup_json_ sd_json_variant *group = NULL;
-        const char *name = string_of(parameters, "name");
+        const char *name = json_optional_string(parameters, "name");
         struct error e = {"out of memory"};
 
         if (!name)
@@ -153,7 +146,7 @@ static int end_group(struct server *s, sd_varlink *link, sd_json_variant *parame
                      int (*request)(struct manager *m, const char *name, uint64_t timeout_ms,
                                     manager_answer_t answer, void *userdata, struct error *e))
 {
-        const char *name = string_of(parameters, "name");
+        const char *name = json_optional_string(parameters, "name");
         struct error e = {"out of memory"};
         uint64_t timeout_ms;
 
@@ -184,7 +177,7 @@ static int on_wait(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
                    void *userdata)
 {
         struct server *s = userdata;
-        const char *name = string_of(parameters, "name");
+        const char *name = json_optional_string(parameters, "name");
         struct error e = {"out of memory"};
 
         if (!name)
@@ -270,7 +263,8 @@ static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
                    void *userdata)
 {
         struct server *s = userdata;
-        const char *name = string_of(parameters, "name"), *container = string_of(parameters, "container");
+        const char *name = json_optional_string(parameters, "name"),
+                   *container = json_optional_string(parameters, "container");
         sd_json_variant *follow = sd_json_variant_by_key(parameters, "follow");
         struct follower *f;
         int r;
