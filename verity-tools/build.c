@@ -7,7 +7,7 @@
 #include "build-internal.h"
 #include "output.h"
 
-static int add_source(struct builder *b, const char *source, struct error *e)
+int builder_add(struct builder *b, const char *source, struct error *e)
 {
         _cleanup_close_ int fd = open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         const struct build_tar tar = {.fd = fd, .name = source};
@@ -41,7 +41,7 @@ static int build(const char *source, int fd, int hash_fd, const struct build_opt
 
         r = builder_new(&options, &b, e);
         if (r >= 0)
-                r = add_source(b, source, e);
+                r = builder_add(b, source, e);
         if (r >= 0)
                 r = builder_end_data(b, &size, e);
         if (r >= 0)

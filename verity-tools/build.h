@@ -66,6 +66,9 @@ int builder_new(const struct builder_options *o, struct builder **ret, struct er
 int builder_add_tar(struct builder *b, const struct build_tar *tar, struct error *e);
 int builder_add_tree(struct builder *b, const char *path, struct error *e);
 
+/* The one or the other, as what is at the path asks. -EINVAL: labels for a tree, and a tar. */
+int builder_add(struct builder *b, const char *source, struct error *e);
+
 /* Writes what is left of the EROFS image and tells its size in bytes: it needs no superblock of verity yet.
  */
 int builder_end_data(struct builder *b, uint64_t *ret_size, struct error *e);

@@ -3,11 +3,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
+#include "internal.h"
 #include "output.h"
 
 static uint64_t align(uint64_t n)
@@ -15,7 +14,7 @@ static uint64_t align(uint64_t n)
         return (n + DISK_ALIGNMENT - 1) & ~(DISK_ALIGNMENT - 1);
 }
 
-/* A UUID of version 8 for what has no bits of the root hash of its own. */
+/* A UUID for what has no bits of the root hash of its own. */
 static int derive_uuid(const struct verity_geometry *g, const char *what, sd_id128_t *ret)
 {
         char root_hash[2 * VERITY_DIGEST_MAX + 1], text[sizeof(root_hash) + 32];
@@ -27,9 +26,7 @@ static int derive_uuid(const struct verity_geometry *g, const char *what, sd_id1
         r = trust_sha256(text, strlen(text), digest);
         if (r < 0)
                 return r;
-        memcpy(ret->bytes, digest, sizeof(ret->bytes));
-        ret->bytes[6] = (ret->bytes[6] & 0x0f) | 0x80;
-        ret->bytes[8] = (ret->bytes[8] & 0x3f) | 0x80;
+        uuid_from_digest(digest, ret->bytes);
         return 0;
 }
 
@@ -42,17 +39,6 @@ static void add_partition(struct disk_image *d, enum disk_role role, const struc
         *p = (struct disk_partition){
                 .offset = offset, .size = size, .type = o->architecture->types[role], .read_only = true};
         (void)snprintf(p->label, sizeof(p->label), "%s%s", o->label, suffixes[role]);
-}
-
-static int add_source(struct builder *b, const char *source, struct error *e)
-{
-        _cleanup_close_ int fd = open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        const struct build_tar tar = {.fd = fd, .name = source};
-        struct stat st;
-
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_errno(e, -errno, "%s", source);
-        return S_ISDIR(st.st_mode) ? builder_add_tree(b, source, e) : builder_add_tar(b, &tar, e);
 }
 
 /* EROFS and tree, each where its partition will be. */
@@ -72,7 +58,7 @@ static int write_root(int fd, const char *source, const struct rootfs_options *o
 
         r = builder_new(&options, &b, e);
         if (r >= 0)
-                r = add_source(b, source, e);
+                r = builder_add(b, source, e);
         if (r >= 0)
                 r = builder_end_data(b, &size, e);
         if (r < 0)

@@ -184,6 +184,8 @@ ParameterizedTestParameters(rootfs, answers)
                 {"verity rootfs absent -o x", 2, "absent"},
                 {"verity rootfs tree -o x --key=k", 2, "--certificate"},
                 {"verity rootfs tree -o x --label=a/b", 2, "label"},
+                {"tar cf t.tar tree; : >contexts; verity rootfs t.tar -o x --file-contexts=contexts", 2,
+                 "a directory expected with --file-contexts"},
                 {"verity rootfs tree -o x --label=a2345678901234567890123456", 2, "label"},
                 {"verity rootfs tree -o x --architecture=vax", 2, "x86-64"},
                 {"verity keygen --purpose=layer --key=l --certificate=l.pem; "
