@@ -221,9 +221,8 @@ ParameterizedTestParameters(program, bad_input)
                 {"cp layer.pem trust/policy.pem; ipe-policy verify p.p7b --trust=trust", 1,
                  "purpose policy expected"},
                 {"echo '{' >store/index.json; ipe-policy eval p.ipe --image=store", 1, "index.json"},
-                {"echo >>store/blobs/sha256/$(ls store/blobs/sha256 | head -1); ipe-policy eval p.ipe "
-                 "--image=store",
-                 1, "content with that digest"},
+                {"for b in store/blobs/sha256/*; do echo >>$b; done; ipe-policy eval p.ipe --image=store", 1,
+                 "content with that digest"},
                 {"echo '{\"layers\":[{}]}' >m; ipe-policy eval p.ipe --image=m", 1, "root_digest"},
                 {"yes | head -c 5000000 >m; ipe-policy eval p.ipe --image=m", 2, "4194304 bytes expected"},
         };
