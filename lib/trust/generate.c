@@ -75,12 +75,23 @@ static int add_purpose(X509 *x, enum trust_purpose purpose, bool critical)
         return ok;
 }
 
+/* RFC 5280, 4.2.1.3: what is encrypted to a certificate wants another bit than what it signs. */
+static const char *key_usage(const struct trust_generate_options *o)
+{
+        bool rsa = o->algorithm == TRUST_RSA_2048 || o->algorithm == TRUST_RSA_4096;
+
+        if (o->authority)
+                return "critical,keyCertSign,cRLSign";
+        if (o->purpose == TRUST_RECOVERY)
+                return rsa ? "critical,keyEncipherment" : "critical,keyAgreement";
+        return "critical,digitalSignature";
+}
+
 static int add_extensions(X509 *x, X509 *issuer, const struct trust_generate_options *o)
 {
         return add_extension(x, issuer, NID_basic_constraints,
                              o->authority ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE") &&
-               add_extension(x, issuer, NID_key_usage,
-                             o->authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
+               add_extension(x, issuer, NID_key_usage, key_usage(o)) &&
                add_purpose(x, o->purpose, !o->authority) &&
                add_extension(x, issuer, NID_subject_key_identifier, "hash") &&
                (issuer == x || add_extension(x, issuer, NID_authority_key_identifier, "keyid:always"));

@@ -12,6 +12,7 @@
 static const char *const names[TRUST_PURPOSES] = {
         [TRUST_BOOT] = "boot",     [TRUST_ROOTFS] = "rootfs",     [TRUST_LAYER] = "layer",
         [TRUST_POLICY] = "policy", [TRUST_MANIFEST] = "manifest", [TRUST_TEST] = "test",
+        [TRUST_BUILD] = "build",   [TRUST_RECOVERY] = "recovery",
 };
 
 const char *trust_purpose_to_string(enum trust_purpose purpose)

@@ -23,8 +23,10 @@ enum trust_purpose {
         TRUST_ROOTFS,   /* the root's root hash */
         TRUST_LAYER,    /* root hashes of container layers */
         TRUST_POLICY,   /* IPE policies */
-        TRUST_MANIFEST, /* image and build manifests, and the root hash of the store */
+        TRUST_MANIFEST, /* image manifests, and the root hash of the store */
         TRUST_TEST,     /* the payload disk of the variants dev and test */
+        TRUST_BUILD,    /* build manifests, PCR policies, recovery tokens */
+        TRUST_RECOVERY, /* nothing: a volume's recovery key is encrypted to it */
         TRUST_PURPOSES, /* how many there are; as a value: no purpose */
 };
 
@@ -45,7 +47,7 @@ const char *trust_purpose_to_string(enum trust_purpose purpose);
 enum trust_purpose trust_purpose_from_string(const char *name);
 
 /* "boot, rootfs, …": for messages and help. */
-#define TRUST_PURPOSE_NAMES "boot, rootfs, layer, policy, manifest, test"
+#define TRUST_PURPOSE_NAMES "boot, rootfs, layer, policy, manifest, test, build, recovery"
 
 /* --- making keys --- */
 

@@ -7,6 +7,7 @@
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -157,6 +158,32 @@ Test(purpose, names_come_back)
         cr_expect_eq(trust_purpose_from_string("Layer"), TRUST_PURPOSES);
         cr_expect_eq(trust_purpose_from_string(""), TRUST_PURPOSES);
         cr_expect_null(trust_purpose_to_string(TRUST_PURPOSES));
+}
+
+static uint32_t key_usage_of_new(enum trust_purpose purpose, enum trust_algorithm algorithm)
+{
+        const struct trust_generate_options o = {
+                .purpose = purpose, .algorithm = algorithm, .common_name = "usage"};
+        _cleanup_free_ char *key = NULL, *certificate = NULL;
+        uint32_t usage;
+        BIO *bio;
+        X509 *x;
+
+        cr_assert_eq(trust_generate(&o, &key, &certificate, NULL), 0);
+        bio = BIO_new_mem_buf(certificate, -1);
+        x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        cr_assert_not_null(x);
+        usage = X509_get_key_usage(x);
+        X509_free(x);
+        BIO_free(bio);
+        return usage;
+}
+
+Test(purpose, recovery_certificates_are_encrypted_to)
+{
+        cr_expect_eq(key_usage_of_new(TRUST_BUILD, TRUST_P256), KU_DIGITAL_SIGNATURE);
+        cr_expect_eq(key_usage_of_new(TRUST_RECOVERY, TRUST_RSA_2048), KU_KEY_ENCIPHERMENT);
+        cr_expect_eq(key_usage_of_new(TRUST_RECOVERY, TRUST_P256), KU_KEY_AGREEMENT);
 }
 
 Test(trust, certificates_carry_their_purpose)
