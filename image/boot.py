@@ -12,16 +12,11 @@ import time
 import urllib.error
 import urllib.request
 
-from machine import Disk, Firmware, Machine, MachineError, check_port_free
+from build import BUILD, KEYS, OUT, PURPOSES, TOP, firmware
+from machine import VM, Disk, Machine, MachineError, check_port_free
 
-TOP = pathlib.Path(__file__).resolve().parent.parent
-BUILD = TOP / "build"
-OUT = BUILD / "image"
-KEYS = BUILD / "keys"
-VM = BUILD / "vm"
 GROUPCTL = BUILD / "release/bin/groupctl"
 SOCKET = VM / "groupd.sock"
-PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
 TAP = re.compile(r"^(ok|not ok) \d+ - (.*?)(?: # record: (.*))?$", re.M)
 
 
@@ -46,10 +41,6 @@ def arguments():
     if not 1 <= options.port <= 65535:
         parser.error(f"--port: 1 to 65535 expected, found {options.port}")
     return options
-
-
-def firmware(secure_boot=True):
-    return Firmware(db=[KEYS / f"{p}.pem" for p in PURPOSES], pk=KEYS / "PK.pem", kek=KEYS / "KEK.pem", secure_boot=secure_boot)
 
 
 def image_machine(work, variant, **options):

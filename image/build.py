@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 
+from machine import Firmware, MachineError
 from packages import Packages, TreeError, install, merge_usr, read_list, remove_tree, run, settle
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -24,7 +25,9 @@ BIN = BUILD / "release/bin"
 VARIANTS = ("prod", "dev", "test")
 PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
 SECURITY_VERSION = 1
-ESP_MIB = 192  # three UKIs of today's size and room to grow
+ESP_MIB = 192  # two UKIs of today's size and room to grow
+SLOT_MIB = {"root": 128, "root-verity": 2, "root-verity-sig": 1}  # room for the images to come
+DATA_MIB = 256
 CMDLINE = TOP / "image/cmdline"
 STUB = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 SEED = "9e2a7d0c-6f0b-4a39-8f1e-5b8f3b1f0d11"  # of everything that would otherwise be random in a disk
@@ -107,6 +110,11 @@ def subprocess_visible(*command):
     if process.returncode != 0:
         sys.stderr.writelines(lines)
         raise TreeError(f"{' '.join(command)}: exit status {process.returncode}")
+
+
+def firmware():
+    """The firmware of a machine for this image: db has one certificate a purpose."""
+    return Firmware(db=[KEYS / f"{p}.pem" for p in PURPOSES], pk=KEYS / "PK.pem", kek=KEYS / "KEK.pem")
 
 
 def kernel_release():
@@ -268,17 +276,18 @@ def make_esp(variant):
     return esp
 
 
-def partition(folder, number, kind, label, source, guid=None):
-    size = source.stat().st_size  # both limits, or the first partition of a small disk grows
-    text = f"[Partition]\nType={kind}\nLabel={label}\nCopyBlocks={source}\nWeight=0\nSizeMinBytes={size}\nSizeMaxBytes={size}\n"
-    text += f"ReadOnly={'no' if kind == 'esp' else 'yes'}\n"
-    if guid:
-        text += f"UUID={guid}\n"
+def partition(folder, number, kind, label, source=None, guid=None, mib=0):
+    """source is copied; mib is the size where it is not the source's."""
+    size = mib << 20 or source.stat().st_size  # both limits, or the first partition of a small disk grows
+    text = f"[Partition]\nType={kind}\nLabel={label}\nWeight=0\nSizeMinBytes={size}\nSizeMaxBytes={size}\n"
+    text += f"ReadOnly={'no' if kind in ('esp', 'var') else 'yes'}\n"
+    text += f"CopyBlocks={source}\n" if source else ""
+    text += f"UUID={guid}\n" if guid else ""
     (folder / f"{number}-{label}.conf").write_text(text)
 
 
 def make_disk(out, partitions):
-    """A GPT disk whose partitions are copies of files, byte for byte and as long."""
+    """A GPT disk; see partition()."""
     folder = out.with_suffix(".d")
     remove_tree(folder)
     folder.mkdir(parents=True)
@@ -291,17 +300,20 @@ def make_disk(out, partitions):
     fresh.replace(out)
 
 
-def verity_partitions(name, label, kinds):
+def verity_partitions(name, label, kinds, sizes=(0, 0, 0)):
     facts = json.loads((OUT / f"{name}.json").read_text())
-    return [(kinds[0], label, OUT / f"{name}.data", facts["data_partition"]),
-            (kinds[1], f"{label}-verity", OUT / f"{name}.hash", facts["hash_partition"]),
-            (kinds[2], f"{label}-sig", OUT / f"{name}.sig", facts["signature_partition"])]
+    return [(kinds[0], label, OUT / f"{name}.data", facts["data_partition"], sizes[0]),
+            (kinds[1], f"{label}-verity", OUT / f"{name}.hash", facts["hash_partition"], sizes[1]),
+            (kinds[2], f"{label}-sig", OUT / f"{name}.sig", facts["signature_partition"], sizes[2])]
 
 
 def make_system_disk(variant):
+    """Slot A holds the image, slot B waits for the next one, and the data partition for the machine's first boot."""
     esp = make_esp(variant)
+    slot_b = [(kind, f"holdfast-root-b{kind[4:]}".replace("-verity-sig", "-sig"), None, None, mib) for kind, mib in SLOT_MIB.items()]
     make_disk(OUT / f"disk-{variant}.raw", [("esp", "holdfast-esp", esp, None),
-              *verity_partitions("root", "holdfast-root-a", ("root", "root-verity", "root-verity-sig"))])
+              *verity_partitions("root", "holdfast-root-a", tuple(SLOT_MIB), tuple(SLOT_MIB.values())), *slot_b,
+              ("var", "holdfast-data", None, None, DATA_MIB)])
     esp.unlink()
 
 
@@ -396,7 +408,7 @@ def main():
     options.variants = options.variants or list(VARIANTS)
     try:
         build(options)
-    except (TreeError, OSError, ValueError, KeyError) as error:
+    except (TreeError, MachineError, OSError, ValueError, KeyError) as error:
         print(f"image/build: {error}", file=sys.stderr)
         return 2
     return 0

@@ -25,7 +25,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parent.parent / "build/vm/accelerator.json"
+VM = Path(__file__).resolve().parent.parent / "build/vm"
+CACHE = VM / "accelerator.json"
+AUTHORITY = VM / "tpm-authority"  # that signs the endorsement keys of our TPMs
 OVMF = Path("/usr/share/OVMF")
 OWNER = "6b0f3c59-5a0e-4a5e-9d3a-1f3f0a4e7c11"  # owner GUID of the entries that we put into PK, KEK and db
 UPLINK_HOST = "10.0.2.2"
@@ -59,6 +61,20 @@ class Firmware:
     pk: Path | None = None
     kek: Path | None = None
     secure_boot: bool = True
+
+    def code(self):
+        return OVMF / ("OVMF_CODE_4M.secboot.fd" if self.secure_boot else "OVMF_CODE_4M.fd")
+
+    def enroll(self, out):
+        """Writes the variable store of a new machine."""
+        argv = [program("virt-fw-vars"), "--loglevel", "error", "-i", OVMF / "OVMF_VARS_4M.fd", "-o", out]
+        if self.secure_boot:
+            if not self.pk or not self.kek:
+                raise MachineError("Secure Boot needs a PK and a KEK certificate")
+            argv += ["--set-pk", OWNER, self.pk, "--add-kek", OWNER, self.kek, "--sb"]
+        for certificate in self.db:
+            argv += ["--add-db", OWNER, certificate]
+        run(*argv)
 
 
 def die_with_parent():
@@ -247,11 +263,27 @@ def accelerator(kernel, cache=CACHE):
     return answer
 
 
+def make_tpm(state, authority):
+    """A TPM as its maker delivers it, in the directory state: with endorsement keys whose certificates the authority signed. The
+    authority is a directory too, made when it is not there; its root is issuer.pem."""
+    authority.mkdir(parents=True, exist_ok=True)
+    (authority / "localca.conf").write_text(f"statedir = {authority}\nsigningkey = {authority}/signing.pem\nissuercert = {authority}/issuer.pem\n"
+                                            f"certserial = {authority}/serial\n")
+    (authority / "localca.options").write_text("--platform-manufacturer Holdfast\n--platform-version 1\n--platform-model VM\n")
+    (authority / "setup.conf").write_text(f"create_certs_tool = {program('swtpm_localca')}\ncreate_certs_tool_config = {authority}/localca.conf\n"
+                                          f"create_certs_tool_options = {authority}/localca.options\n")
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    run(program("swtpm_setup"), "--tpm2", "--tpmstate", state, "--create-ek-cert", "--create-platform-cert", "--lock-nvram",
+        "--config", authority / "setup.conf", "--logfile", authority / "setup.log")
+
+
 class Machine:
     """work       directory of this machine; emptied by start()
     kernel…    direct boot (with firmware too: OVMF then loads it); without kernel the firmware boots a disk
     firmware   Firmware, or None for none
     disks      list of Disk; the guest sees vda, vdb, … in this order
+    tpm        True: a new TPM at each start; or the directory of one from make_tpm(), which lives on
     ports      virtio-serial ports {name: 'file' | 'socket'}: a log to follow, or a socket for connect_port()
     forwards   {local port: (guest address, guest port)} on 127.0.0.1
     smbios     strings of SMBIOS type 11; fw_cfg {name: text}: both for tests of injection
@@ -318,9 +350,10 @@ class Machine:
             return ""
 
     def start_tpm(self):
-        state = self.work / "tpm"
-        state.mkdir(exist_ok=True)
-        self.swtpm = self.spawn("swtpm", [program("swtpm"), "socket", "--tpm2", "--tpmstate", "dir=tpm", "--terminate",
+        state = self.work / "tpm" if self.tpm is True else Path(self.tpm).absolute()
+        if self.tpm is True:
+            make_tpm(state, AUTHORITY)
+        self.swtpm = self.spawn("swtpm", [program("swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={state}", "--terminate",
                                           "--ctrl", "type=unixio,path=tpm.sock"])
         deadline = time.monotonic() + 5
         while not (self.work / "tpm.sock").exists():
@@ -357,18 +390,7 @@ class Machine:
         if self.firmware and snapshot:
             shutil.copy(snapshot / "vars.fd", self.work)
         elif self.firmware:
-            self.enroll(self.work / "vars.fd")
-
-    def enroll(self, out):
-        fw = self.firmware
-        argv = [program("virt-fw-vars"), "--loglevel", "error", "-i", OVMF / "OVMF_VARS_4M.fd", "-o", out]
-        if fw.secure_boot:
-            if not fw.pk or not fw.kek:
-                raise MachineError("Secure Boot needs a PK and a KEK certificate")
-            argv += ["--set-pk", OWNER, fw.pk, "--add-kek", OWNER, fw.kek, "--sb"]
-        for certificate in fw.db:
-            argv += ["--add-db", OWNER, certificate]
-        run(*argv)
+            self.firmware.enroll(self.work / "vars.fd")
 
     def arguments(self):
         argv = [program("qemu-system-x86_64"), "-name", "holdfast", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
@@ -376,9 +398,8 @@ class Machine:
                 "-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
         argv += ["-accel", "kvm", "-cpu", "host"] if self.accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
         if self.firmware:
-            code = "OVMF_CODE_4M.secboot.fd" if self.firmware.secure_boot else "OVMF_CODE_4M.fd"
             argv += ["-machine", f"q35,smm={'on' if self.firmware.secure_boot else 'off'}",
-                     "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF / code}",
+                     "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.code()}",
                      "-drive", "if=pflash,unit=1,format=raw,file=vars.fd"]
             if self.firmware.secure_boot:
                 argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
