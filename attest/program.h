@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The program's options, and one function a verb: each takes its operands and returns the exit status. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/args.h"
+#include "base/error.h"
+
+struct attest_options {
+        enum json_mode json;
+};
+extern struct attest_options options;
+
+/* Prints the message and gives the exit status: 1 where the answer is no, 2 where it could not be tried. */
+int fail(int r, const struct error *e);
