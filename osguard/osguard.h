@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "osguard/rollback.h"
+#include "tpm/authorize.h"
 #include "tpm/event-log.h"
 #include "trust/trust.h"
 #include "verity-tools/verity.h"
@@ -21,6 +23,8 @@
 #define OSGUARD_SYSROOT "/sysroot"
 #define OSGUARD_LOG "/run/holdfast/osguard.cel"
 #define OSGUARD_PCR 14u
+#define OSGUARD_MACHINE_LOG "/run/holdfast/machine.cel"
+#define OSGUARD_MACHINE_PCR 15u
 
 struct policy_reference {
         char name[256];
@@ -47,13 +51,50 @@ int image_read(const char *path, struct image *ret, struct error *e);
 int image_parse(const char *text, size_t size, struct image *ret, struct error *e);
 void image_done(struct image *image);
 
+/* What the EFI system partition holds for the UKI that booted. Only the build manifest was verified. */
+struct esp {
+        struct tpm_pcr_policy *policies; /* of the build manifest, for the image's host policy */
+        size_t n_policies;
+        uint8_t *host; /* a newer IPE host policy, signed; NULL: none */
+        size_t host_size;
+        struct tpm_pcr_policy *host_policies; /* what belongs to it */
+        size_t n_host_policies;
+        uint8_t *token; /* a recovery token, signed; NULL: none */
+        size_t token_size;
+};
+
+/* The IPE host policy of this boot: the image's, or a newer one from the ESP. */
+struct host_policy {
+        struct policy_reference reference;
+        uint8_t *der; /* owned */
+        size_t size;
+        bool from_esp;
+};
+
 /* What the steps share. */
 struct boot {
         struct image image;
         struct trust_store *trust;
         struct tpm *tpm;
-        struct event_log *log;
+        struct event_log *log;         /* PCR 14 */
+        struct event_log *machine_log; /* PCR 15 */
+        char disk[64];                 /* the disk of the root partition, "vda" */
+        struct esp esp;
+        struct host_policy host;
+        struct tpm_public authority; /* the build key */
+        struct rollback rollback;    /* as read from the TPM */
+        struct rollback_decision decision;
+        struct record next; /* the candidate; step volume sets its volume */
 };
+
+/* What approves of this boot: the build key and its PCR policies for the host policy chosen. Borrows from b.
+ */
+struct tpm_authorization boot_authorization(const struct boot *b);
+
+/* Writes b->next as the candidate, unless that is already what will come into force. To be called after
+ * b->next.volume is settled: by step volume before it makes a volume, and by step promise. Works as long as
+ * PCR 14 has the value of the PCR policies. */
+int boot_promise(struct boot *b, struct error *e);
 
 /* The steps. Each is a source file of its name; DESIGN gives their order, boot.c holds it. */
 int step_surroundings(struct boot *b, struct error *e);
@@ -62,7 +103,10 @@ int step_settings(struct boot *b, struct error *e);
 int step_tpm(struct boot *b, struct error *e);
 int step_ipe_boot(struct boot *b, struct error *e);
 int step_root(struct boot *b, struct error *e);
+int step_esp(struct boot *b, struct error *e);
 int step_versions(struct boot *b, struct error *e);
+int step_measure(struct boot *b, struct error *e);
+int step_promise(struct boot *b, struct error *e);
 int step_selinux(struct boot *b, struct error *e);
 int step_payload(struct boot *b, struct error *e);
 int step_ipe_host(struct boot *b, struct error *e);
@@ -77,6 +121,17 @@ int ipe_policy_load_file(const struct trust_store *trust, const char *path,
 /* Measures, loads and activates it. */
 int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der,
                         size_t size, struct error *e);
+
+/* Mounts the EFI system partition of this disk and opens its root directory; with `write` it may be written.
+ * -ENOENT: the disk has none. *ret_dirfd is to be closed before esp_unmount(). */
+int esp_mount(const char *disk, bool write, int *ret_dirfd, struct error *e);
+int esp_unmount(struct error *e);
+
+/* Reads below dirfd what is there for this image; the build manifest must be there, signed for the purpose
+ * `build`, and name image.json by its digest. *ret is released by esp_done(). */
+int esp_read(int dirfd, const struct trust_store *trust, const struct image *image, struct esp *ret,
+             struct error *e);
+void esp_done(struct esp *esp);
 
 /* The three partitions of a verity disk. */
 struct verity_disk {
