@@ -41,8 +41,9 @@ void uuid_from_digest(const uint8_t digest[static 16], uint8_t ret[static 16]);
 /* Digest size of the algorithm in bytes, 0 if it is not one that is used here. */
 size_t verity_digest_size(const char *algorithm);
 
-/* partition_find_by_…() on another sysfs and /dev. Exactly one of label and uuid is given. */
-int partition_find(const char *sys_block, const char *dev, const char *label, const char *uuid,
+/* partition_find_by_…() on another sysfs and /dev. */
+enum partition_key { PARTITION_LABEL, PARTITION_UUID, PARTITION_TYPE };
+int partition_find(const char *sys_block, const char *dev, enum partition_key key, const char *value,
                    const char *disk, struct partition *ret, struct error *e);
 
 /* --- OCI --- */

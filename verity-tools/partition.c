@@ -65,12 +65,12 @@ static void format_guid(const struct gpt_guid *g, char ret[static 37])
                        g->d[6], g->d[7]);
 }
 
-/* The GUID of partition `number`, or "" if the disk has no GPT with such an entry. */
-static int read_guid(const char *disk, uint64_t sector, unsigned number, char ret[static 37], struct error *e)
+/* Fills in type and GUID of the partition, where the disk has a GPT with an entry of its number. */
+static int read_entry(const char *disk, uint64_t sector, struct partition *p, struct error *e)
 {
         _cleanup_close_ int fd = open(disk, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         struct gpt_header header;
-        struct gpt_guid guid;
+        struct gpt_guid guids[2]; /* an entry begins with the type, then the unique GUID */
         uint64_t offset;
         uint32_t n, size;
         int r;
@@ -83,13 +83,15 @@ static int read_guid(const char *disk, uint64_t sector, unsigned number, char re
         n = le32toh(header.n_entries);
         size = le32toh(header.entry_size);
         offset = le64toh(header.entries_lba);
-        if (memcmp(header.signature, "EFI PART", 8) != 0 || number < 1 || number > n || size < 128 ||
+        if (memcmp(header.signature, "EFI PART", 8) != 0 || p->number < 1 || p->number > n || size < 128 ||
             size > 4096 || offset > INT64_MAX / sector - UINT32_MAX)
                 return 0;
-        r = pread_full(fd, &guid, sizeof(guid), offset * sector + (uint64_t)(number - 1) * size + 16);
+        r = pread_full(fd, guids, sizeof(guids), offset * sector + (uint64_t)(p->number - 1) * size);
         if (r < 0)
                 return error_errno(e, r, "%s: partition table", disk);
-        format_guid(&guid, ret);
+        format_guid(&guids[0], p->type);
+        if (p->uuid[0] == '\0')
+                format_guid(&guids[1], p->uuid);
         return 0;
 }
 
@@ -151,14 +153,14 @@ static int describe(int sys_fd, const char *dev, const char *name, struct partit
         return 1;
 }
 
-/* Kernels that do not tell the GUID leave it to us. */
-static int fill_uuid(int sys_fd, const char *dev, struct partition *p, struct error *e)
+/* Kernels tell no types, and many no GUIDs. */
+static int fill_guids(int sys_fd, const char *dev, struct partition *p, struct error *e)
 {
         char path[PATH_MAX];
         uint64_t sector = 0;
         int r;
 
-        if (p->uuid[0] != '\0')
+        if (p->type[0] != '\0')
                 return 0;
         (void)snprintf(path, sizeof(path), "%s/queue/logical_block_size", p->disk);
         r = read_sysfs_number(sys_fd, path, &sector, e);
@@ -167,27 +169,28 @@ static int fill_uuid(int sys_fd, const char *dev, struct partition *p, struct er
         if (sector < 512 || sector > 65536)
                 return error_set(e, -EIO, "%s: 512 to 65536 expected, found %" PRIu64, path, sector);
         (void)snprintf(path, sizeof(path), "%s/%s", dev, p->disk);
-        return read_guid(path, sector, p->number, p->uuid, e);
+        return read_entry(path, sector, p, e);
 }
 
-static int matches(int sys_fd, const char *dev, const char *label, const char *uuid, const char *disk,
+static int matches(int sys_fd, const char *dev, enum partition_key key, const char *value, const char *disk,
                    struct partition *p, struct error *e)
 {
         int r;
 
         if (disk && strcmp(p->disk, disk) != 0)
                 return 0;
-        if (label)
-                return strcmp(p->label, label) == 0;
-        r = fill_uuid(sys_fd, dev, p, e);
-        return r < 0 ? r : strcasecmp(p->uuid, uuid) == 0;
+        if (key == PARTITION_LABEL)
+                return strcmp(p->label, value) == 0;
+        r = fill_guids(sys_fd, dev, p, e);
+        return r < 0 ? r : strcasecmp(key == PARTITION_TYPE ? p->type : p->uuid, value) == 0;
 }
 
-int partition_find(const char *sys_block, const char *dev, const char *label, const char *uuid,
+int partition_find(const char *sys_block, const char *dev, enum partition_key key, const char *value,
                    const char *disk, struct partition *ret, struct error *e)
 {
+        static const char *const names[] = {
+                [PARTITION_LABEL] = "name", [PARTITION_UUID] = "GUID", [PARTITION_TYPE] = "type"};
         _cleanup_closedir_ DIR *d = opendir(sys_block);
-        const char *what = label ? "name" : "GUID", *value = label ?: uuid;
         struct partition found = {}, p = {};
         int r;
 
@@ -198,21 +201,21 @@ int partition_find(const char *sys_block, const char *dev, const char *label, co
                         continue;
                 r = describe(dirfd(d), dev, entry->d_name, &p, e);
                 if (r > 0)
-                        r = matches(dirfd(d), dev, label, uuid, disk, &p, e);
+                        r = matches(dirfd(d), dev, key, value, disk, &p, e);
                 if (r < 0)
                         return r;
                 if (r == 0)
                         continue;
                 if (found.path[0] != '\0')
                         return error_set(e, -ENOTUNIQ,
-                                         "one partition with the %s %s expected, found %s and %s", what,
+                                         "one partition with the %s %s expected, found %s and %s", names[key],
                                          value, found.path, p.path);
                 found = p;
         }
         if (found.path[0] == '\0')
-                return error_set(e, -ENOENT, "a partition with the %s %s expected%s%s, found none", what,
-                                 value, disk ? " on the disk " : "", disk ?: "");
-        r = fill_uuid(dirfd(d), dev, &found, e);
+                return error_set(e, -ENOENT, "a partition with the %s %s expected%s%s, found none",
+                                 names[key], value, disk ? " on the disk " : "", disk ?: "");
+        r = fill_guids(dirfd(d), dev, &found, e);
         if (r < 0)
                 return r;
         *ret = found;
@@ -221,10 +224,15 @@ int partition_find(const char *sys_block, const char *dev, const char *label, co
 
 int partition_find_by_label(const char *label, const char *disk, struct partition *ret, struct error *e)
 {
-        return partition_find("/sys/class/block", "/dev", label, NULL, disk, ret, e);
+        return partition_find("/sys/class/block", "/dev", PARTITION_LABEL, label, disk, ret, e);
 }
 
 int partition_find_by_uuid(const char *uuid, const char *disk, struct partition *ret, struct error *e)
 {
-        return partition_find("/sys/class/block", "/dev", NULL, uuid, disk, ret, e);
+        return partition_find("/sys/class/block", "/dev", PARTITION_UUID, uuid, disk, ret, e);
+}
+
+int partition_find_by_type(const char *type, const char *disk, struct partition *ret, struct error *e)
+{
+        return partition_find("/sys/class/block", "/dev", PARTITION_TYPE, type, disk, ret, e);
 }

@@ -150,15 +150,17 @@ struct partition {
         char disk[64];   /* "vda" */
         char label[128]; /* of GPT, "" if it has none */
         char uuid[37];   /* of GPT, lower case, "" if it has none */
+        char type[37];   /* likewise, what the partition is for */
         unsigned number;
         uint64_t size;
 };
 
-/* The one partition with this GPT name, or this unique GUID (any case); on this disk only, if disk is not
- * NULL. -ENOENT if there is none; -ENOTUNIQ if there are several, because then somebody put them there for us
- * to find. */
+/* The one partition with this GPT name, this unique GUID or this type GUID (any case); on this disk only, if
+ * disk is not NULL. -ENOENT if there is none; -ENOTUNIQ if there are several, because then somebody put them
+ * there for us to find. */
 int partition_find_by_label(const char *label, const char *disk, struct partition *ret, struct error *e);
 int partition_find_by_uuid(const char *uuid, const char *disk, struct partition *ret, struct error *e);
+int partition_find_by_type(const char *type, const char *disk, struct partition *ret, struct error *e);
 
 /* --- devices --- */
 

@@ -60,9 +60,10 @@ static void set_up(void)
 
 TestSuite(partition, .init = set_up, .fini = scratch_leave);
 
-static int find(const char *label, const char *uuid, const char *disk, struct partition *ret, struct error *e)
+static int find(enum partition_key key, const char *value, const char *disk, struct partition *ret,
+                struct error *e)
 {
-        return partition_find("block", "dev", label, uuid, disk, ret, e);
+        return partition_find("block", "dev", key, value, disk, ret, e);
 }
 
 Test(partition, by_label)
@@ -70,14 +71,14 @@ Test(partition, by_label)
         struct partition p = {};
         struct error e = {};
 
-        cr_assert_eq(find("root", NULL, NULL, &p, &e), 0, "%s", e.message);
+        cr_assert_eq(find(PARTITION_LABEL, "root", NULL, &p, &e), 0, "%s", e.message);
         cr_expect_str_eq(p.path, "dev/vda1");
         cr_expect_str_eq(p.disk, "vda");
         cr_expect_str_eq(p.uuid, UUID_A);
         cr_expect_eq(p.size, 4096);
-        cr_expect_eq(find("roo", NULL, NULL, &p, &e), -ENOENT);
-        cr_expect_eq(find("root", NULL, "vdb", &p, &e), -ENOENT);
-        cr_expect_eq(find("", NULL, "vdb", &p, &e), -ENOENT);
+        cr_expect_eq(find(PARTITION_LABEL, "roo", NULL, &p, &e), -ENOENT);
+        cr_expect_eq(find(PARTITION_LABEL, "root", "vdb", &p, &e), -ENOENT);
+        cr_expect_eq(find(PARTITION_LABEL, "", "vdb", &p, &e), -ENOENT);
 }
 
 Test(partition, by_uuid)
@@ -85,11 +86,26 @@ Test(partition, by_uuid)
         struct partition p = {};
         struct error e = {};
 
-        cr_assert_eq(find(NULL, UUID_A, NULL, &p, &e), 0, "%s", e.message);
+        cr_assert_eq(find(PARTITION_UUID, UUID_A, NULL, &p, &e), 0, "%s", e.message);
         cr_expect_str_eq(p.path, "dev/vda1");
-        cr_assert_eq(find(NULL, "11111111-2222-3333-4444-5555555555FF", "vda", &p, &e), 0, "%s", e.message);
+        cr_assert_eq(find(PARTITION_UUID, "11111111-2222-3333-4444-5555555555FF", "vda", &p, &e), 0, "%s",
+                     e.message);
         cr_expect_str_eq(p.path, "dev/vda2");
-        cr_expect_eq(find(NULL, "11111111-2222-3333-4444-555555555502", NULL, &p, &e), -ENOENT);
+        cr_expect_eq(find(PARTITION_UUID, "11111111-2222-3333-4444-555555555502", NULL, &p, &e), -ENOENT);
+}
+
+Test(partition, by_type)
+{
+        struct partition p = {};
+        struct error e = {};
+
+        shell("sfdisk -q --part-type dev/vda 3 4D21B016-B534-45C2-A9FB-5C16E091FD2D");
+        cr_assert_eq(find(PARTITION_TYPE, "4d21b016-b534-45c2-a9fb-5c16e091fd2d", "vda", &p, &e), 0, "%s",
+                     e.message);
+        cr_expect_str_eq(p.path, "dev/vda3");
+        cr_expect_str_eq(p.type, "4d21b016-b534-45c2-a9fb-5c16e091fd2d");
+        cr_expect_eq(find(PARTITION_TYPE, p.type, "vdb", &p, &e), -ENOENT);
+        cr_expect_eq(find(PARTITION_TYPE, "0fc63daf-8483-4772-8e79-3d69d8477de4", "vda", &p, &e), -ENOTUNIQ);
 }
 
 Test(partition, duplicates_are_an_error)
@@ -97,10 +113,10 @@ Test(partition, duplicates_are_an_error)
         struct partition p = {};
         struct error e = {};
 
-        cr_expect_eq(find("both", NULL, NULL, &p, &e), -ENOTUNIQ);
+        cr_expect_eq(find(PARTITION_LABEL, "both", NULL, &p, &e), -ENOTUNIQ);
         cr_expect_not_null(strstr(e.message, "dev/vdb1"), "%s", e.message);
-        cr_expect_eq(find(NULL, UUID_B, NULL, &p, &e), -ENOTUNIQ);
-        cr_expect_eq(find("both", NULL, "vdb", &p, &e), 0);
+        cr_expect_eq(find(PARTITION_UUID, UUID_B, NULL, &p, &e), -ENOTUNIQ);
+        cr_expect_eq(find(PARTITION_LABEL, "both", "vdb", &p, &e), 0);
         cr_expect_str_eq(p.path, "dev/vdb1");
 }
 
@@ -109,7 +125,7 @@ Test(partition, the_kernels_uuid_goes_first)
         struct partition p = {};
 
         put_text("devices/vda/vda1/uevent", "DEVNAME=vda1\nPARTN=1\nPARTNAME=root\nPARTUUID=abc\n");
-        cr_assert_eq(find(NULL, "ABC", NULL, &p, NULL), 0);
+        cr_assert_eq(find(PARTITION_UUID, "ABC", NULL, &p, NULL), 0);
         cr_expect_str_eq(p.path, "dev/vda1");
 }
 
@@ -118,8 +134,9 @@ Test(partition, a_disk_without_gpt_has_no_uuids)
         struct partition p = {};
 
         shell("truncate -s 0 dev/vda && truncate -s 4M dev/vda");
-        cr_expect_eq(find(NULL, UUID_A, NULL, &p, NULL), -ENOENT);
-        cr_assert_eq(find("root", NULL, NULL, &p, NULL), 0, "the name still comes from the kernel");
+        cr_expect_eq(find(PARTITION_UUID, UUID_A, NULL, &p, NULL), -ENOENT);
+        cr_assert_eq(find(PARTITION_LABEL, "root", NULL, &p, NULL), 0,
+                     "the name still comes from the kernel");
         cr_expect_str_eq(p.uuid, "");
 }
 
@@ -138,8 +155,8 @@ Test(partition, lying_gpt_headers)
 
         for (size_t i = 0; i < ELEMENTSOF(lies); i++) {
                 shell("printf '%s' | dd of=dev/vda bs=1 seek=%u conv=notrunc", lies[i].bytes, lies[i].offset);
-                cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -ENOENT, "%s", lies[i].bytes);
+                cr_expect_eq(find(PARTITION_UUID, UUID_A, "vda", &p, NULL), -ENOENT, "%s", lies[i].bytes);
         }
         shell("truncate -s 100 dev/vda");
-        cr_expect_eq(find(NULL, UUID_A, "vda", &p, NULL), -EIO);
+        cr_expect_eq(find(PARTITION_UUID, UUID_A, "vda", &p, NULL), -EIO);
 }
