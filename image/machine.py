@@ -19,6 +19,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ UPLINK_HOST = "10.0.2.2"
 GUEST_ADDRESS = "10.0.2.15"
 SERIAL_TAIL = 25
 PR_SET_PDEATHSIG = 1
+SWTPM_SET_DATAFD = 0x10  # of swtpm's control channel
 
 
 class MachineError(Exception):
@@ -278,6 +280,17 @@ def make_tpm(state, authority):
         "--config", authority / "setup.conf", "--logfile", authority / "setup.log")
 
 
+def tpm_read_pcr(sock, pcr):
+    """TPM2_PCR_Read of one PCR of the SHA-256 bank, in hex."""
+    select = (1 << pcr).to_bytes(3, "little")
+    sock.sendall(struct.pack(">HIIIHB", 0x8001, 20, 0x17e, 1, 0x000b, 3) + select)
+    answer = sock.recv(4096)
+    code = struct.unpack(">I", answer[6:10])[0]
+    if code or len(answer) != 10 + 4 + 10 + 4 + 2 + 32:
+        raise MachineError(f"the TPM does not tell PCR {pcr}: {code:#x}")
+    return answer[-32:].hex()
+
+
 class Machine:
     """work       directory of this machine; emptied by start()
     kernel…    direct boot (with firmware too: OVMF then loads it); without kernel the firmware boots a disk
@@ -287,16 +300,17 @@ class Machine:
     ports      virtio-serial ports {name: 'file' | 'socket'}: a log to follow, or a socket for connect_port()
     forwards   {local port: (guest address, guest port)} on 127.0.0.1
     smbios     strings of SMBIOS type 11; fw_cfg {name: text}: both for tests of injection
+    hold       a machine that powers off stays, with its TPM, until stop() or pcrs()
     accel      'kvm', 'tcg' or None: the answer of accelerator() for probe_kernel"""
 
     def __init__(self, work, *, kernel=None, initrd=None, append="", firmware=None, disks=(), tpm=False, net=True, ports=None,
-                 forwards=None, smbios=(), fw_cfg=None, memory=1024, cpus=2, accel=None, probe_kernel=None, extra=()):
+                 forwards=None, smbios=(), fw_cfg=None, memory=1024, cpus=2, accel=None, probe_kernel=None, hold=False, extra=()):
         self.work = Path(work).absolute()
         self.kernel, self.initrd, self.append = kernel, initrd, append
         self.firmware, self.disks, self.tpm, self.net = firmware, list(disks), tpm, net
         self.ports, self.forwards = dict(ports or {}), dict(forwards or {})
         self.smbios, self.fw_cfg = list(smbios), dict(fw_cfg or {})
-        self.memory, self.cpus, self.extra = memory, cpus, list(extra)
+        self.memory, self.cpus, self.hold, self.extra = memory, cpus, hold, list(extra)
         self.accel, self.probe_kernel = accel, probe_kernel or kernel
         self.qemu = self.swtpm = self.qmp = None
         self.serial = Log(self.work / "serial.log")
@@ -353,8 +367,7 @@ class Machine:
         state = self.work / "tpm" if self.tpm is True else Path(self.tpm).absolute()
         if self.tpm is True:
             make_tpm(state, AUTHORITY)
-        self.swtpm = self.spawn("swtpm", [program("swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={state}", "--terminate",
-                                          "--ctrl", "type=unixio,path=tpm.sock"])
+        self.swtpm = self.spawn("swtpm", [program("swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", "type=unixio,path=tpm.sock"])
         deadline = time.monotonic() + 5
         while not (self.work / "tpm.sock").exists():
             if self.swtpm.poll() is not None or time.monotonic() > deadline:
@@ -396,6 +409,7 @@ class Machine:
         argv = [program("qemu-system-x86_64"), "-name", "holdfast", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
                 "-m", str(self.memory), "-smp", str(self.cpus), "-chardev", "socket,id=serial,path=serial.sock,server=on,wait=off,logfile=serial.log", "-serial", "chardev:serial",
                 "-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
+        argv += ["-no-shutdown"] if self.hold else []
         argv += ["-accel", "kvm", "-cpu", "host"] if self.accel == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
         if self.firmware:
             argv += ["-machine", f"q35,smm={'on' if self.firmware.secure_boot else 'off'}",
@@ -488,7 +502,7 @@ class Machine:
     def wait_end(self, timeout):
         """Waits until the guest powers off or resets; returns QEMU's reason ('guest-shutdown', 'guest-reset', …)."""
         deadline = time.monotonic() + timeout
-        while self.running():
+        while not self.ended():
             if time.monotonic() > deadline:
                 self.progress("")
                 raise MachineError(f"waiting for power-off: still running after {timeout:.0f} s; last serial lines:\n{self.serial.tail()}")
@@ -498,14 +512,31 @@ class Machine:
         self.serial.poll()
         return self.end_reason()
 
+    def ended(self):
+        return not self.running() or self.hold and self.qmp.command("query-status")["status"] == "shutdown"
+
     def end_reason(self):
         if self.qmp is not None:
-            self.qmp.drain()
+            if not self.running():
+                self.qmp.drain()
             for event in reversed(self.qmp.events):
                 if event["event"] == "SHUTDOWN":
                     return event["data"].get("reason", "unknown")
         status = self.qemu.returncode if self.qemu else None
         return f"QEMU exited with {status}: {self.program_log('qemu')}"
+
+    def pcrs(self):
+        """Ends the machine, at once and without a word to its TPM, and reads what PCRs 0 to 23 (SHA-256) hold then."""
+        self.qemu.kill()
+        self.qemu.wait()
+        with unix_connect(self.work / "tpm.sock") as control:
+            ours, theirs = socket.socketpair()
+            socket.send_fds(control, [struct.pack(">I", SWTPM_SET_DATAFD)], [theirs.fileno()])
+            theirs.close()
+            if control.recv(4) != bytes(4):
+                raise MachineError("swtpm does not take another client")
+            with ours:
+                return [tpm_read_pcr(ours, pcr) for pcr in range(24)]
 
     def progress(self, what):
         if not sys.stderr.isatty():

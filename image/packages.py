@@ -22,7 +22,7 @@ LIBRARY_DIRS = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/systemd", 
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 
 
-class TreeError(Exception):
+class TreeError(RuntimeError):
     """The tree cannot be made; the message names the file or package."""
 
 

@@ -8,56 +8,14 @@ import re
 import shutil
 
 import guestfiles as build
-from boot import firmware, image_machine
+from boot import image_machine
+from disk import LOADER, SystemDisk
 from machine import Disk, MachineError
 
 IMAGE = build.BUILD / "image"
-SECTOR = 512
 TO_OSGUARD = 120
 PAYLOAD = "io.holdfast.payload"
-ESP = "holdfast-esp"
 ROOT = "holdfast-root-a"
-
-
-class System:
-    """A copy of the system disk that a case may change."""
-
-    def __init__(self, work):
-        self.path = work / "disk.raw"
-        build.run("cp", "--sparse=always", "--reflink=auto", IMAGE / "disk-prod.raw", self.path)
-        table = json.loads(build.run("sfdisk", "--json", self.path))["partitiontable"]["partitions"]
-        self.partitions = {p["name"]: (p["start"] * SECTOR, p["size"] * SECTOR) for p in table}
-
-    def read(self, name):
-        start, size = self.partitions[name]
-        with open(self.path, "rb") as disk:
-            disk.seek(start)
-            return disk.read(size)
-
-    def write(self, name, data, offset=0):
-        start, size = self.partitions[name]
-        if offset + len(data) > size:
-            raise RuntimeError(f"{name}: {size} bytes of space expected, {offset + len(data)} needed")
-        with open(self.path, "r+b") as disk:
-            disk.seek(start + offset)
-            disk.write(data)
-
-    def flip(self, name, offset):
-        self.write(name, bytes([self.read(name)[offset] ^ 1]), offset)
-
-    def mtools(self, tool, *operands):
-        build.run(tool, "-o" if tool == "mcopy" else "-i", *(["-i"] if tool == "mcopy" else []),
-                  f"{self.path}@@{self.partitions[ESP][0]}", *operands)
-
-    def add_to_esp(self, file, name):
-        """Puts a file into the ESP; the directories above it are made."""
-        parts = name.split("/")
-        for i in range(1, len(parts)):
-            folder = "::/" + "/".join(parts[:i])
-            listed = build.subprocess.run(["mdir", "-b", "-i", f"{self.path}@@{self.partitions[ESP][0]}", folder], capture_output=True, check=False)
-            if listed.returncode:
-                self.mtools("mmd", folder)
-        self.mtools("mcopy", file, f"::/{name}")
 
 
 def program_offset(data):
@@ -103,12 +61,12 @@ def older_root(system, work):
 
 def credential_on_esp(system, work):
     (work / "x.cred").write_text("an unsigned credential\n")
-    system.add_to_esp(work / "x.cred", "EFI/BOOT/BOOTX64.EFI.extra.d/passwd.hashed-password.root.cred")
+    system.add_to_esp(work / "x.cred", f"{LOADER}.extra.d/passwd.hashed-password.root.cred")
 
 
 def extra_file_on_esp(system, work):
     (work / "x.raw").write_bytes(bytes(4096))
-    system.add_to_esp(work / "x.raw", "EFI/BOOT/BOOTX64.EFI.extra.d/extra.sysext.raw")
+    system.add_to_esp(work / "x.raw", f"{LOADER}.extra.d/extra.sysext.raw")
 
 
 def signed_addon(system, work):
@@ -116,7 +74,7 @@ def signed_addon(system, work):
     build.run("ukify", "build", "--cmdline=init=/bin/sh", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub", "--signtool=systemd-sbsign",
               f"--secureboot-private-key={build.KEYS}/boot.key", f"--secureboot-certificate={build.KEYS}/boot.pem",
               f"--output={work}/x.addon.efi")
-    system.add_to_esp(work / "x.addon.efi", "EFI/BOOT/BOOTX64.EFI.extra.d/x.addon.efi")
+    system.add_to_esp(work / "x.addon.efi", f"{LOADER}.extra.d/x.addon.efi")
 
 
 def foreign_uki(system, work):
@@ -124,7 +82,7 @@ def foreign_uki(system, work):
     unsigned.write_bytes(build.without_pe_signature((IMAGE / "uki-prod.efi").read_bytes()))
     build.run("/usr/lib/systemd/systemd-sbsign", "sign", "--private-key", build.KEYS / "foreign.key", "--certificate",
               build.KEYS / "foreign.pem", "--output", work / "foreign.efi", unsigned)
-    system.add_to_esp(work / "foreign.efi", "EFI/BOOT/BOOTX64.EFI")
+    system.boot_from(work / "foreign.efi")
 
 
 REFUSED = r"osguard: boot refused: "
@@ -149,12 +107,11 @@ CASES = [
 
 
 def machine_for(suite, disk, more=(), **options):
-    options.setdefault("firmware", firmware())
     return image_machine(suite.work / "machine", "prod", disks=[Disk(disk), *more], ports={PAYLOAD: "file"}, net=False, **options)
 
 
 def try_case(suite, name, change, options, expected):
-    system = System(suite.work)
+    system = SystemDisk(IMAGE / "disk-prod.raw", suite.work / "disk.raw")
     if change:
         change(system, suite.work)
     try:
@@ -165,7 +122,7 @@ def try_case(suite, name, change, options, expected):
             suite.check(f"{name} is refused", ended in ("no system", "guest-shutdown", "guest-reset"), f"{match[0].strip()[:300]}; then {ended}")
     except MachineError as error:
         suite.check(f"{name} is refused", False, str(error))
-    system.path.unlink()
+    system.remove()
 
 
 def foreign_disk_is_not_read(suite):
