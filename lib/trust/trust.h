@@ -172,5 +172,11 @@ int trust_report_detached(const struct trust_store *s, enum trust_purpose purpos
 int trust_verify_attached(const struct trust_store *s, enum trust_purpose purpose, const void *der,
                           size_t der_size, const void **ret_content, size_t *ret_size, struct error *e);
 
+/* Encrypts size bytes to all certificates of the purpose recovery; each of their keys alone decrypts it. The
+ * result is CMS AuthEnvelopedData (RFC 5083) in DER with AES-256-GCM (RFC 5084), the key by RSAES-OAEP or
+ * ECDH with SHA-256, and the caller's to free. -ENOKEY: there is no such certificate. */
+int trust_encrypt(const struct trust_store *s, const void *data, size_t size, uint8_t **ret_der,
+                  size_t *ret_size, struct error *e);
+
 /* SHA-256 of size bytes. -EIO if OpenSSL fails. */
 int trust_sha256(const void *data, size_t size, uint8_t ret[static 32]);
