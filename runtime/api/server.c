@@ -92,6 +92,7 @@ static int on_run(sd_varlink *link, sd_json_variant *parameters, sd_varlink_meth
                 (void)sd_varlink_unref(link);
                 return fail(link,
                             r == -EEXIST   ? GROUPS_ERROR_GROUP_EXISTS
+                            : r == -EINVAL ? GROUPS_ERROR_INVALID_DEFINITION
                             : r == -ENOENT ? GROUPS_ERROR_NO_SUCH_IMAGE
                                            : error_name(r),
                             &e);

@@ -115,7 +115,8 @@ static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct er
                                 .init = g->manager->options.init,
                                 .netns = netns,
                                 .cgroup = cgroup,
-                                .categories = g->manager->selinux ? categories : NULL};
+                                .categories = g->manager->selinux ? categories : NULL,
+                                .type = g->definition->selinux_type};
         _cleanup_json_ sd_json_variant *spec = NULL;
         _cleanup_free_ char *text = NULL;
         int r;

@@ -633,6 +633,39 @@ static int check_limits(struct reader *r, const struct node *n, const struct def
         return 0;
 }
 
+/* It becomes a part of a label, so it must have no colon. */
+static int read_selinux_type(struct reader *r, const struct node *n, void *target)
+{
+        size_t length;
+        int k;
+
+        k = expect(r, n, NODE_STRING);
+        if (k < 0)
+                return k;
+        length = strspn(n->text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (length == 0 || length > DEFINITION_TYPE_MAX || n->text[length] != '\0')
+                return fail(r, n, "a SELinux type of 1 to %d of a-z, 0-9 and \"_\" expected, found \"%.80s\"",
+                            DEFINITION_TYPE_MAX, n->text);
+        return read_string(r, n, &((struct definition *)target)->selinux_type);
+}
+
+static int read_selinux_options(struct reader *r, const struct node *n, void *target)
+{
+        static const struct field fields[] = {{"type", read_selinux_type, true}, {}};
+        static const char *const later[] = {"level", "role", "user", NULL};
+
+        return read_map(r, n, fields, later, target);
+}
+
+static int read_security_context(struct reader *r, const struct node *n, void *target)
+{
+        static const struct field fields[] = {{"seLinuxOptions", read_selinux_options, false}, {}};
+        static const char *const later[] = {"runAsUser",          "runAsGroup",     "runAsNonRoot", "fsGroup",
+                                            "supplementalGroups", "seccompProfile", "sysctls",      NULL};
+
+        return read_map(r, n, fields, later, target);
+}
+
 static int read_properties(struct reader *r, const struct node *n, void *target)
 {
         static const struct field fields[] = {{"containers", read_containers, true},
@@ -640,6 +673,7 @@ static int read_properties(struct reader *r, const struct node *n, void *target)
                                               {"restartPolicy", read_policy, false},
                                               {"ipAddress", read_address, false},
                                               {"sku", read_sku, false},
+                                              {"securityContext", read_security_context, false},
                                               {}};
         static const char *const later[] = {"initContainers",
                                             "volumes",
@@ -741,6 +775,7 @@ struct definition *definition_free(struct definition *d)
                 free(c->name);
         }
         free(d->containers);
+        free(d->selinux_type);
         free(d->name);
         free(d);
         return NULL;
@@ -837,9 +872,16 @@ static int address_to_json(const struct definition *d, sd_json_variant **ret)
                 SD_JSON_BUILD_PAIR_VARIANT("ports", ports));
 }
 
+static int security_context_to_json(const struct definition *d, sd_json_variant **ret)
+{
+        return sd_json_buildo(ret,
+                              SD_JSON_BUILD_PAIR_OBJECT("seLinuxOptions",
+                                                        SD_JSON_BUILD_PAIR_STRING("type", d->selinux_type)));
+}
+
 int definition_to_json(const struct definition *d, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *containers = NULL, *address = NULL;
+        _cleanup_json_ sd_json_variant *containers = NULL, *address = NULL, *security = NULL;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < d->n_containers; i++) {
@@ -851,6 +893,8 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret)
         }
         if (r >= 0 && d->has_address)
                 r = address_to_json(d, &address);
+        if (r >= 0 && d->selinux_type)
+                r = security_context_to_json(d, &security);
         if (r < 0)
                 return r;
         return sd_json_buildo(
@@ -860,5 +904,7 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret)
                         SD_JSON_BUILD_PAIR_STRING("osType", "Linux"),
                         SD_JSON_BUILD_PAIR_STRING("restartPolicy", restart_policy_name(d->policy)),
                         SD_JSON_BUILD_PAIR_CONDITION(d->has_address, "ipAddress",
-                                                     SD_JSON_BUILD_VARIANT(address))));
+                                                     SD_JSON_BUILD_VARIANT(address)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!security, "securityContext",
+                                                     SD_JSON_BUILD_VARIANT(security))));
 }

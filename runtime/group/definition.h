@@ -2,7 +2,7 @@
 /* The group file: the YAML or JSON that `az container create --file` takes
  * (Microsoft.ContainerInstance/containerGroups). Unknown properties are errors that name line, column and the
  * nearest known name; Azure's that are not carried out here are errors too. apiVersion, location and type are
- * read and mean nothing. */
+ * read and mean nothing. One property is Kubernetes' (PodSecurityContext): properties.securityContext. */
 #pragma once
 
 #include <netinet/in.h>
@@ -16,6 +16,7 @@
 
 #define DEFINITION_NAME_MAX 63   /* characters of a group's or a container's name */
 #define DEFINITION_PORTS_MAX 5   /* ports of the group's address */
+#define DEFINITION_TYPE_MAX 63   /* characters of a SELinux type */
 #define DEFINITION_LIST_MAX 1024 /* arguments, variables, ports of one container */
 
 struct definition_variable {
@@ -49,6 +50,7 @@ struct definition {
         struct in_addr ip;
         struct definition_port ports[DEFINITION_PORTS_MAX];
         size_t n_ports;
+        char *selinux_type; /* of its processes; NULL: container_t */
 };
 
 /* From the text of a file; `name` stands in front of messages. */

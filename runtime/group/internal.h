@@ -177,6 +177,9 @@ int group_to_json(const struct group *g, sd_json_variant **ret);
 int categories_choose(struct manager *m, unsigned ret[static 2], struct error *e);
 void categories_release(struct manager *m, const unsigned pair[static 2]);
 
+/* domain.c: whether the loaded policy has the SELinux type that the group names, for containers. -EINVAL */
+int group_check_type(const struct group *g, struct error *e);
+
 /* strays.c: ends what runs and belongs to no group of the manager. */
 void manager_remove_strays(struct manager *m);
 

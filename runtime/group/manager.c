@@ -323,7 +323,9 @@ int manager_run(struct manager *m, struct definition *d, manager_answer_t answer
         g = group_new(m, d);
         if (!g)
                 return -ENOMEM;
-        r = group_find_images(g, e);
+        r = group_check_type(g, e);
+        if (r >= 0)
+                r = group_find_images(g, e);
         if (r >= 0)
                 r = add_waiter(g, WAIT_RUN, answer, userdata);
         if (r >= 0)

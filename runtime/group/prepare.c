@@ -176,7 +176,9 @@ void group_prepare(struct group *g)
         struct error e = {"out of memory"};
         int r;
 
-        r = group_acquire_layers(g, &e);
+        r = group_check_type(g, &e);
+        if (r >= 0)
+                r = group_acquire_layers(g, &e);
         if (r >= 0)
                 r = cgroup_make_group(g, &e);
         if (r < 0)

@@ -242,7 +242,8 @@ int spec_build(const struct spec_input *in, sd_json_variant **ret, struct error 
         int r;
 
         if (in->categories &&
-            (asprintf(&process_label, "system_u:system_r:container_t:s0:%s", in->categories) < 0 ||
+            (asprintf(&process_label, "system_u:system_r:%s:s0:%s", in->type ?: "container_t",
+                      in->categories) < 0 ||
              asprintf(&mount_label, "system_u:object_r:container_data_t:s0:%s", in->categories) < 0))
                 return -ENOMEM;
         r = build_process(in, process_label, &process, e);

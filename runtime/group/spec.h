@@ -26,6 +26,7 @@ struct spec_input {
         const char *netns;      /* the group's network namespace */
         const char *cgroup;     /* path below /sys/fs/cgroup */
         const char *categories; /* SELinux: "c1,c2", NULL where SELinux is off */
+        const char *type;       /* SELinux: of the container's processes; NULL: container_t */
 };
 
 /* -EINVAL when neither the group file nor the image names a program. */

@@ -51,6 +51,22 @@ Test(definition, the_whole_form)
         cr_assert_eq(d->containers[0].memory_request, 256ull << 20);
         cr_assert_eq(d->containers[0].memory_limit, 256ull << 20);
         cr_assert_eq(d->containers[1].memory_limit, 1536ull << 20);
+        cr_assert_null(d->selinux_type);
+}
+
+Test(definition, a_selinux_type)
+{
+        _cleanup_(definition_free_ptr) struct definition *d = NULL, *again = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        struct error e = {};
+
+        cr_assert_eq(parse(GROUP(CONTAINER("c", ""), "  securityContext: {seLinuxOptions: {type: web_t}}\n"),
+                           &d, &e),
+                     0, "%s", e.message);
+        cr_assert_str_eq(d->selinux_type, "web_t");
+        cr_assert_geq(definition_to_json(d, &v), 0);
+        cr_assert_eq(definition_from_json(v, &again, &e), 0, "%s", e.message);
+        cr_assert_str_eq(again->selinux_type, "web_t");
 }
 
 /* What is sent to groupd, and kept on disk, means the same as the file. */
@@ -152,6 +168,17 @@ static struct bad bad[] = {
          "f:8:3: properties.restartPolicy: Always, OnFailure or Never"},
         {GROUP(CONTAINER("c", ""), "  sku: Confidential\n"),
          "f:8:3: properties.sku: not supported yet: Confidential"},
+        {GROUP(CONTAINER("c", ""), "  securityContext: {seLinuxOptions: {type: 'web_t:s0'}}\n"),
+         "f:8:38: properties.securityContext.seLinuxOptions.type: a SELinux type of 1 to 63 of a-z, 0-9 and "
+         "\"_\" expected, found \"web_t:s0\""},
+        {GROUP(CONTAINER("c", ""), "  securityContext: {seLinuxOptions: {type: ''}}\n"), "f:8:38: "},
+        {GROUP(CONTAINER("c", ""), "  securityContext: {seLinuxOptions: {}}\n"),
+         "f:8:21: properties.securityContext.seLinuxOptions: property \"type\" expected, not found"},
+        {GROUP(CONTAINER("c", ""), "  securityContext: {seLinuxOptions: {level: s0}}\n"),
+         "f:8:38: properties.securityContext.seLinuxOptions: not supported yet: level"},
+        {GROUP(CONTAINER("c", ""), "  securityContext: {selinuxOptions: {type: web_t}}\n"),
+         "f:8:21: properties.securityContext: unknown property \"selinuxOptions\", did you mean "
+         "\"seLinuxOptions\"?"},
         {GROUP(CONTAINER("c", ""), "  ipAddress: {type: Public, ports: []}\n"),
          "f:8:15: properties.ipAddress.type: not supported yet: Public"},
         {GROUP(CONTAINER("c", ""), "  ipAddress: {type: Private, ip: 1.2.3, ports: []}\n"),

@@ -76,6 +76,18 @@ Test(spec, a_command_of_the_file_replaces_the_image_s)
         cr_assert_null(strstr(text, "daemon off"));
 }
 
+Test(spec, the_type_that_the_group_names)
+{
+        struct spec_input in = input;
+        _cleanup_free_ char *text = NULL;
+
+        in.type = "web_t";
+        text = build(&in);
+        cr_assert_not_null(strstr(text, "\"selinuxLabel\" : \"system_u:system_r:web_t:s0:c1,c2\""));
+        cr_assert_not_null(strstr(text, "\"mountLabel\" : \"system_u:object_r:container_data_t:s0:c1,c2\""));
+        cr_assert_null(strstr(text, "container_t"));
+}
+
 Test(spec, no_program_is_an_error)
 {
         static char *const empty[] = {NULL};

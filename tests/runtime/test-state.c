@@ -16,7 +16,8 @@ static char directory[] = "/tmp/test-state-XXXXXX", path[128];
 static struct manager manager;
 
 static const char definition_text[] =
-        "name: g\nproperties:\n  restartPolicy: OnFailure\n  containers:\n"
+        "name: g\nproperties:\n  restartPolicy: OnFailure\n"
+        "  securityContext: {seLinuxOptions: {type: web_t}}\n  containers:\n"
         "  - {name: a, properties: {image: i, resources: {requests: {cpu: 0.3, memoryInGB: 0.1}}}}\n"
         "  - {name: b, properties: {image: j, resources: {requests: {cpu: 1, memoryInGB: 1}}}}\n";
 
@@ -89,6 +90,7 @@ Test(state, saved_and_loaded)
 
         cr_assert_eq(group_load(&manager, "g", &g, &rebooted, &e), 0, "%s", e.message);
         cr_assert(!rebooted);
+        cr_assert_str_eq(g->definition->selinux_type, "web_t");
         cr_assert_eq(g->machine.want, WANT_DELETE);
         cr_assert_eq(g->machine.containers[0].deadline_ms, 88);
         cr_assert(g->machine.containers[1].again);
@@ -98,6 +100,17 @@ Test(state, saved_and_loaded)
         cr_assert_str_eq(text, again);
         cr_assert_eq(group_remove_state(g, &e), 0, "%s", e.message);
         cr_assert_eq(file_exists(AT_FDCWD, path), 0);
+}
+
+/* A group does not start with less protection than it names. */
+Test(state, a_type_without_selinux)
+{
+        _cleanup_(group_free_ptr) struct group *g = make_group();
+        struct error e = {};
+
+        cr_assert_eq(group_check_type(g, &e), -EINVAL);
+        cr_assert_str_eq(e.message, "properties.securityContext.seLinuxOptions.type: a machine with SELinux "
+                                    "expected, found none");
 }
 
 /* No store disk is one thing, one that was refused another: its reason is the answer to every run. */
