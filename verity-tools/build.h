@@ -11,8 +11,8 @@
 #define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
 #define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
 #define BUILD_DEPTH_MAX 256u                  /* directories above an entry */
-#define BUILD_XATTRS_MAX (UINT64_C(16) << 20) /* bytes of extended attributes, each different set once */
-#define BUILD_NAMES_MAX (UINT64_C(8) << 20)   /* bytes of names and link targets, and for each entry */
+#define BUILD_XATTRS_MAX (UINT64_C(4) << 20)  /* bytes of extended attributes, 64 more a set, each different one once */
+#define BUILD_NAMES_MAX (UINT64_C(2) << 20)   /* bytes of names and link targets, and for each entry */
 #define BUILD_ENTRY_NAMES_MAX 112u            /* so many more */
 #define BUILD_INODE_XATTRS 256                /* extended attributes of one inode */
 #define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
@@ -45,6 +45,7 @@ struct builder_options {
         bool merge; /* a later source hides what an earlier one has, as overlayfs would, and whiteouts take
                        away; otherwise they are kept in overlayfs's form */
         unsigned threads;           /* 1: all in the caller's; 0: one a processor */
+        unsigned builders; /* that work at the same time and share the memory of one; 0: it is alone */
         verity_progress_t progress; /* bytes read of the source at hand, and their number or 0. May be NULL */
         void *userdata;
 };
@@ -57,6 +58,7 @@ struct build_tar {
         /* Sees every byte of the file once and in order, to digest it; may be NULL. */
         int (*tap)(void *userdata, const void *data, size_t size, struct error *e);
         void *userdata;
+        struct windows *windows; /* shared with what is read at the same time, or NULL */
 };
 
 int builder_new(const struct builder_options *o, struct builder **ret, struct error *e);

@@ -105,7 +105,8 @@ static int move_content(const struct builder *b, uint64_t from, uint64_t to, uin
 
 static int new_stream(struct builder *b, struct error *e)
 {
-        const struct image_stream_options o = {.fd = b->o.fd, .offset = b->o.offset, .threads = b->o.threads};
+        const struct image_stream_options o = {
+                .fd = b->o.fd, .offset = b->o.offset, .threads = b->o.threads, .streams = b->o.builders};
 
         b->stream = image_stream_free(b->stream);
         return image_stream_new(&o, &b->stream, e);

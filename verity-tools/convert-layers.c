@@ -9,6 +9,7 @@
 
 #include "base/hex.h"
 #include "convert.h"
+#include "decompress.h"
 
 #define WORKERS_MAX 8u
 #define JOBS_MAX 4096u
@@ -139,7 +140,8 @@ int conversion_plan(struct conversion *c, const struct oci_image *image, struct 
 struct work {
         struct conversion *c;
         size_t *order; /* numbers of jobs, the longest first, so that none of them is left to the end */
-        unsigned threads_each;
+        unsigned workers, threads_each;
+        struct windows windows;
         pthread_mutex_t lock;
         size_t next;
         uint64_t done, total; /* bytes of the sources: fetched, and read */
@@ -211,7 +213,7 @@ static int add_source(struct work *w, struct builder *b, const struct oci_descri
 {
         _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
         struct reading reading = {.work = w, .source = d, .digest = digest};
-        struct build_tar tar = {.fd = -EBADF, .name = d->path, .tap = tap, .userdata = &reading};
+        struct build_tar tar = {.fd = -EBADF, .name = d->path, .tap = tap, .userdata = &reading, .windows = &w->windows};
         _cleanup_close_ int fd = -EBADF;
         int r;
 
@@ -234,6 +236,7 @@ static int build_job(struct work *w, size_t number, struct error *e)
                 .allow_setuid = w->c->o->allow_setuid,
                 .merge = j->bottom,
                 .threads = w->threads_each,
+                .builders = w->workers,
         };
         uint64_t size = 0;
         int r;
@@ -299,12 +302,12 @@ static int longer_first(const void *a, const void *b, void *jobs)
 }
 
 /* This thread works too; fewer threads than wanted are no failure. */
-static void run_workers(struct work *w, unsigned n)
+static void run_workers(struct work *w)
 {
         pthread_t threads[WORKERS_MAX];
         unsigned started = 0;
 
-        while (started + 1 < n && pthread_create(&threads[started], NULL, run_worker, w) == 0)
+        while (started + 1 < w->workers && pthread_create(&threads[started], NULL, run_worker, w) == 0)
                 started++;
         (void)run_worker(w);
         while (started > 0)
@@ -314,16 +317,16 @@ static void run_workers(struct work *w, unsigned n)
 int conversion_build_layers(struct conversion *c, struct error *e)
 {
         _cleanup_free_ size_t *order = calloc(c->n_jobs + 1, sizeof(*order));
-        unsigned threads = verity_threads(c->o->threads), workers = threads;
-        struct work w = {.c = c, .order = order};
+        unsigned threads = verity_threads(c->o->threads);
+        struct work w = {.c = c, .order = order, .workers = threads};
 
         if (!order)
                 return -ENOMEM;
-        if (workers > c->n_jobs)
-                workers = (unsigned)c->n_jobs;
-        if (workers > WORKERS_MAX)
-                workers = WORKERS_MAX;
-        w.threads_each = workers > 0 ? threads / workers : 1;
+        if (w.workers > c->n_jobs)
+                w.workers = (unsigned)c->n_jobs;
+        if (w.workers > WORKERS_MAX)
+                w.workers = WORKERS_MAX;
+        w.threads_each = w.workers > 0 ? threads / w.workers : 1;
         for (size_t i = 0; i < c->n_jobs; i++) {
                 order[i] = i;
                 w.total += c->jobs[i].source_size;
@@ -332,8 +335,10 @@ int conversion_build_layers(struct conversion *c, struct error *e)
                 w.total *= 2;
         qsort_r(order, c->n_jobs, sizeof(*order), longer_first, c->jobs);
         (void)pthread_mutex_init(&w.lock, NULL);
-        run_workers(&w, workers);
+        windows_init(&w.windows);
+        run_workers(&w);
         (void)oci_source_watch(c->source, NULL, NULL);
+        windows_done(&w.windows);
         (void)pthread_mutex_destroy(&w.lock);
         return w.result < 0 ? error_set(e, w.result, "%s", w.error.message) : 0;
 }

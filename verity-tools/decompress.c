@@ -11,15 +11,20 @@
 
 #define BUFFER ((size_t)256 * 1024)
 
-/* What a stream may need to be decompressed: the window of `zstd -22` without --long is beyond, that of `xz
- * -9` is not. */
-#define ZSTD_WINDOW_LOG 25
-#define XZ_MEMORY ((uint64_t)66 * 1024 * 1024)
+/* Windows of more than the first are rare (RFC 8878, section 3.1.1.1.2, recommends no more), those of more
+ * than the second are refused: `zstd --long` and `xz -9` have them. */
+#define WINDOW_USUAL ((size_t)8 * 1024 * 1024)
+#define WINDOW_MAX ((size_t)32 * 1024 * 1024)
+#define XZ_BESIDES ((uint64_t)1024 * 1024)
+
+/* At the begin of a member at least so much of it is in the buffer, or all: its headers. */
+#define HEADERS ((size_t)4096)
 
 struct decompressor {
         struct build_tar file;
         const struct format *format;
         void *state;
+        size_t window; /* taken from file.windows */
         bool inside; /* a member of the stream, so that the file must not end here */
         bool end_of_file;
         uint64_t read, produced;
@@ -42,14 +47,15 @@ struct format {
         const char *name;
         size_t magic_size;
         uint8_t magic[6];
-        int (*open)(void **ret);
+        size_t window; /* that it is opened with at first; 0: all that it ever needs is little */
+        int (*open)(size_t window, void **ret);
         int (*step)(void *state, struct room *room, bool *inside);
         void (*close)(void *state);
 };
 
 /* --- gzip --- */
 
-static int gzip_open(void **ret)
+static int gzip_open(size_t unused, void **ret)
 {
         struct inflate_state *s = malloc(sizeof(*s));
 
@@ -85,14 +91,15 @@ static int gzip_step(void *state, struct room *room, bool *inside)
 
 /* --- zstd --- */
 
-static int zstd_open(void **ret)
+static int zstd_open(size_t window, void **ret)
 {
         ZSTD_DCtx *s = ZSTD_createDCtx();
+        int log = __builtin_ctzl(window);
 
         if (!s)
                 return -ENOMEM;
         *ret = s;
-        return ZSTD_isError(ZSTD_DCtx_setParameter(s, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)) ? -EINVAL : 0;
+        return ZSTD_isError(ZSTD_DCtx_setParameter(s, ZSTD_d_windowLogMax, log)) ? -EINVAL : 0;
 }
 
 static int zstd_step(void *state, struct room *room, bool *inside)
@@ -118,19 +125,19 @@ static void zstd_close(void *state)
 
 /* --- xz --- */
 
-static int xz_begin(lzma_stream *s)
+static int xz_begin(lzma_stream *s, uint64_t memory)
 {
-        return lzma_stream_decoder(s, XZ_MEMORY, 0) == LZMA_OK ? 0 : -ENOMEM;
+        return lzma_stream_decoder(s, memory, 0) == LZMA_OK ? 0 : -ENOMEM;
 }
 
-static int xz_open(void **ret)
+static int xz_open(size_t window, void **ret)
 {
         lzma_stream *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         *ret = s;
-        return xz_begin(s);
+        return xz_begin(s, window + XZ_BESIDES);
 }
 
 static int xz_step(void *state, struct room *room, bool *inside)
@@ -149,7 +156,7 @@ static int xz_step(void *state, struct room *room, bool *inside)
         room->out_size = s->avail_out;
         *inside = r != LZMA_STREAM_END;
         if (r == LZMA_STREAM_END)
-                return xz_begin(s);
+                return xz_begin(s, lzma_memlimit_get(s));
         if (r == LZMA_MEMLIMIT_ERROR)
                 return -E2BIG;
         return r == LZMA_OK || r == LZMA_BUF_ERROR ? 0 : -EBADMSG;
@@ -163,7 +170,7 @@ static void xz_close(void *state)
 
 /* --- bzip2 --- */
 
-static int bzip2_open(void **ret)
+static int bzip2_open(size_t unused, void **ret)
 {
         bz_stream *s = calloc(1, sizeof(*s));
 
@@ -200,36 +207,84 @@ static void bzip2_close(void *state)
         free(state);
 }
 
+/* --- memory for windows --- */
+
+void windows_init(struct windows *w)
+{
+        (void)pthread_mutex_init(&w->lock, NULL);
+        (void)pthread_cond_init(&w->freed, NULL);
+        w->left = WINDOW_MAX;
+}
+
+void windows_done(struct windows *w)
+{
+        (void)pthread_cond_destroy(&w->freed);
+        (void)pthread_mutex_destroy(&w->lock);
+}
+
+/* Who takes gives back what it had first, so nobody waits for somebody who waits. */
+static void change_window(struct decompressor *d, size_t size)
+{
+        struct windows *w = d->file.windows;
+
+        if (w) {
+                (void)pthread_mutex_lock(&w->lock);
+                w->left += d->window;
+                (void)pthread_cond_broadcast(&w->freed);
+                while (w->left < size)
+                        (void)pthread_cond_wait(&w->freed, &w->lock);
+                w->left -= size;
+                (void)pthread_mutex_unlock(&w->lock);
+        }
+        d->window = size;
+}
+
+static void close_format(struct decompressor *d)
+{
+        if (d->state)
+                d->format->close(d->state);
+        d->state = NULL;
+}
+
+/* Begins to decompress, or does so anew with a larger window. */
+static int open_format(struct decompressor *d, size_t window)
+{
+        close_format(d);
+        change_window(d, window);
+        return d->format->open(window, &d->state);
+}
+
 /* --- the file --- */
 
 /* pzstd begins with a frame that is to be skipped. */
 static const struct format formats[] = {
-        {"gzip", 2, {0x1f, 0x8b}, gzip_open, gzip_step, free},
-        {"zstd", 4, {0x28, 0xb5, 0x2f, 0xfd}, zstd_open, zstd_step, zstd_close},
-        {"zstd", 4, {0x50, 0x2a, 0x4d, 0x18}, zstd_open, zstd_step, zstd_close},
-        {"xz", 6, {0xfd, '7', 'z', 'X', 'Z', 0}, xz_open, xz_step, xz_close},
-        {"bzip2", 3, {'B', 'Z', 'h'}, bzip2_open, bzip2_step, bzip2_close},
+        {"gzip", 2, {0x1f, 0x8b}, 0, gzip_open, gzip_step, free},
+        {"zstd", 4, {0x28, 0xb5, 0x2f, 0xfd}, WINDOW_USUAL, zstd_open, zstd_step, zstd_close},
+        {"zstd", 4, {0x50, 0x2a, 0x4d, 0x18}, WINDOW_USUAL, zstd_open, zstd_step, zstd_close},
+        {"xz", 6, {0xfd, '7', 'z', 'X', 'Z', 0}, WINDOW_MAX, xz_open, xz_step, xz_close},
+        {"bzip2", 3, {'B', 'Z', 'h'}, WINDOW_USUAL, bzip2_open, bzip2_step, bzip2_close},
 };
 
-/* Fills the buffer, unless the file ends before. */
+/* Fills the buffer behind what is left in it, unless the file ends before. */
 static int fill(struct decompressor *d, struct error *e)
 {
-        size_t size = 0;
+        size_t left = d->in_size, size = left;
 
+        memmove(d->in_buffer, d->in, left);
         while (size < BUFFER && !d->end_of_file) {
                 ssize_t n = read(d->file.fd, d->in_buffer + size, BUFFER - size);
 
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return error_errno(e, -errno, "byte %" PRIu64 " of the file", d->read + size);
+                        return error_errno(e, -errno, "byte %" PRIu64 " of the file", d->read + size - left);
                 d->end_of_file = n == 0;
                 size += (size_t)n;
         }
         d->in = d->in_buffer;
         d->in_size = size;
-        d->read += size;
-        return d->file.tap && size > 0 ? d->file.tap(d->file.userdata, d->in, size, e) : 0;
+        d->read += size - left;
+        return d->file.tap && size > left ? d->file.tap(d->file.userdata, d->in + left, size - left, e) : 0;
 }
 
 int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e)
@@ -240,6 +295,7 @@ int decompressor_new(const struct build_tar *file, struct decompressor **ret, st
         if (!d)
                 return -ENOMEM;
         d->file = *file;
+        d->in = d->in_buffer;
         r = fill(d, e);
         if (r < 0)
                 return r;
@@ -247,7 +303,7 @@ int decompressor_new(const struct build_tar *file, struct decompressor **ret, st
                 if (d->in_size >= formats[i].magic_size &&
                     memcmp(d->in, formats[i].magic, formats[i].magic_size) == 0) {
                         d->format = &formats[i];
-                        r = d->format->open(&d->state);
+                        r = open_format(d, d->format->window);
                         if (r < 0)
                                 return error_errno(e, r, "%s", d->format->name);
                         break;
@@ -258,8 +314,10 @@ int decompressor_new(const struct build_tar *file, struct decompressor **ret, st
 
 struct decompressor *decompressor_free(struct decompressor *d)
 {
-        if (d && d->state)
-                d->format->close(d->state);
+        if (d) {
+                close_format(d);
+                change_window(d, 0);
+        }
         free(d);
         return NULL;
 }
@@ -271,8 +329,9 @@ static int step_failed(const struct decompressor *d, int r, struct error *e)
         if (r == -E2BIG)
                 return error_set(e, r,
                                  "byte %" PRIu64
-                                 " of the file: %s data with a smaller window expected, see FORMAT.md",
-                                 at, d->format->name);
+                                 " of the file: a window of at most %zu MiB expected, found more: %s -dc it "
+                                 "first",
+                                 at, WINDOW_MAX >> 20, d->format->name);
         return error_set(e, r,
                          "byte %" PRIu64
                          " of the file: intact %s data and nothing behind it expected, found something else",
@@ -289,6 +348,11 @@ static int step(struct decompressor *d, struct room *room, struct error *e)
         room->in = d->in;
         room->in_size = d->in_size;
         r = d->format->step(d->state, room, &d->inside);
+        if (r == -E2BIG && !inside && d->window < WINDOW_MAX) {
+                r = open_format(d, WINDOW_MAX);
+                if (r >= 0)
+                        r = d->format->step(d->state, room, &d->inside);
+        }
         if (r >= 0 && room->in_size == left && room->out_size == space && d->inside == inside) {
                 if (left == 0)
                         return error_set(e, -EBADMSG,
@@ -310,7 +374,7 @@ static int decompress(struct decompressor *d, size_t *ret_size, struct error *e)
         int r = 0;
 
         while (r >= 0 && room.out_size > 0) {
-                if (d->in_size == 0 && !d->end_of_file)
+                if (d->in_size < (d->inside ? 1 : HEADERS) && !d->end_of_file)
                         r = fill(d, e);
                 if (r >= 0 && d->in_size == 0 && !d->inside)
                         break;

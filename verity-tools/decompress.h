@@ -2,9 +2,21 @@
 /* A file read from begin to end, decompressed if it is gzip, zstd, xz or bzip2, with bounded memory. */
 #pragma once
 
+#include <pthread.h>
+
 #include "verity-tools/build.h"
 
 struct decompressor;
+
+/* Memory for the windows of compressed data, for decompressors that work at the same time: they wait until
+ * there is enough of it. */
+struct windows {
+        pthread_mutex_t lock;
+        pthread_cond_t freed;
+        size_t left; /* bytes */
+};
+void windows_init(struct windows *w);
+void windows_done(struct windows *w);
 
 /* Messages do not have the name of the file. */
 

@@ -18,10 +18,10 @@
 #define BLOCK ((size_t)4096)
 #define DIGEST ((size_t)32)
 #define SEGMENT (BLOCK / DIGEST * BLOCK)
-#define SEGMENTS_MAX 32
+#define SEGMENTS_MAX 12
 
 /* More bytes of digests go to an unlinked temporary file. */
-#define DIGESTS_IN_MEMORY ((size_t)32 * 1024 * 1024)
+#define DIGESTS_IN_MEMORY ((size_t)2 * 1024 * 1024)
 #define SPILL_DIRECTORY "/var/tmp"
 
 struct segment {
@@ -425,14 +425,15 @@ int image_stream_new(const struct image_stream_options *o, struct image_stream *
 {
         static const uint8_t salt[32];
         _cleanup_(image_stream_free_ptr) struct image_stream *s = calloc(1, sizeof(*s));
-        unsigned threads = verity_threads(o->threads), segments;
+        unsigned threads = verity_threads(o->threads), streams = o->streams ? o->streams : 1;
+        unsigned segments = threads == 1 ? 1 : 3 * threads, segments_max = SEGMENTS_MAX / streams;
         int r;
 
         if (!s)
                 return -ENOMEM;
         s->fd = o->fd;
         s->offset = o->offset;
-        s->digests_max = o->digests_max ? o->digests_max : DIGESTS_IN_MEMORY;
+        s->digests_max = o->digests_max ? o->digests_max : DIGESTS_IN_MEMORY / streams / BLOCK * BLOCK;
         s->spill_fd = -EBADF;
         s->queue_end = &s->queue;
         (void)pthread_mutex_init(&s->lock, NULL);
@@ -440,13 +441,12 @@ int image_stream_new(const struct image_stream_options *o, struct image_stream *
         r = hasher_new("sha256", salt, sizeof(salt), NULL, &s->hasher, e);
         if (r < 0)
                 return r;
-        segments = threads == 1 ? 1 : 3 * threads;
-        if (segments > SEGMENTS_MAX)
-                segments = SEGMENTS_MAX;
+        if (segments > segments_max)
+                segments = segments_max > 0 ? segments_max : 1;
         r = provide_segments(s, segments);
         if (r < 0)
                 return r;
-        start_workers(s, threads > SEGMENTS_MAX ? SEGMENTS_MAX - 1 : threads - 1);
+        start_workers(s, threads > segments ? segments - 1 : threads - 1);
         *ret = TAKE_PTR(s);
         return 0;
 }

@@ -12,8 +12,8 @@ struct image_stream_options {
         int fd;             /* of the image, readable and writable; borrowed */
         uint64_t offset;    /* of the image in it, a multiple of 4096 */
         unsigned threads;   /* 1: all in the caller's thread; 0: one a processor */
-        size_t digests_max; /* bytes of digests kept in memory, a multiple of 4096; 0: 32 MiB, those of 4 GiB
-                             */
+        unsigned streams;   /* that work at the same time and share the memory of one; 0: it is alone */
+        size_t digests_max; /* bytes of digests kept in memory, a multiple of 4096; 0: those of 256 MiB */
 };
 
 int image_stream_new(const struct image_stream_options *o, struct image_stream **ret, struct error *e);

@@ -11,6 +11,9 @@
 #include "build.h"
 #include "erofs-format.h"
 
+/* Bytes of memory that a set takes besides what is stored of it. */
+#define SET_OVERHEAD 64u
+
 /* --- lists --- */
 
 void xattr_list_reset(struct xattr_list *l)
@@ -171,7 +174,7 @@ static int intern(struct xattr_store *s, struct xattr_set *set, const struct xat
         struct xattr_set **found = tfind(set, &s->sets, compare_sets);
 
         if (!found) {
-                if (set->size > BUILD_XATTRS_MAX - s->size) {
+                if (set->size + SET_OVERHEAD > BUILD_XATTRS_MAX - s->size) {
                         free(set);
                         return error_set(
                                 e, -E2BIG,
@@ -180,7 +183,7 @@ static int intern(struct xattr_store *s, struct xattr_set *set, const struct xat
                 }
                 found = tsearch(set, &s->sets, compare_sets);
                 if (found)
-                        s->size += set->size;
+                        s->size += set->size + SET_OVERHEAD;
         }
         if (!found || *found != set)
                 free(set);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "image-source.h"
@@ -675,4 +677,35 @@ Test(names, credentials_that_cannot_be_used)
         cr_expect_eq(credentials("{\"auths\":[]}", "h", "x", &c, &e), -EINVAL);
         cr_expect_eq(credentials("[]", "h", "x", &c, &e), -EINVAL);
         cr_expect_null(c);
+}
+
+/* --- memory --- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_FACTOR 8 /* of the sanitizer */
+#else
+#define MEMORY_FACTOR 1
+#endif
+
+/* Layers that are built at the same time share what one may take. */
+Test(oci, memory_is_bounded_by_neither_layers_nor_threads)
+{
+        static const char *const tars[] = {"1.zst", "2.zst", "3.zst", "4.zst", "5.zst", "6.zst"};
+        struct rusage usage = {};
+        int status = 0;
+        pid_t pid;
+
+        shell("head -c 40M /dev/urandom >random && for i in 1 2 3 4 5 6; do echo $i >number && "
+              "tar -cf $i number random && zstd -q -1 --long=25 $i; done");
+        put_image("sample:1", "", tars, ELEMENTSOF(tars));
+        pid = fork();
+        if (pid == 0) {
+                struct build_oci_options o = options();
+
+                o.threads = 6;
+                _exit(convert_with(&o, "source", NULL) == 0 ? 0 : 1);
+        }
+        cr_assert_eq(wait4(pid, &status, 0, &usage), pid);
+        cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        cr_expect_lt(usage.ru_maxrss, MEMORY_FACTOR * 64 * 1024, "%ld KiB", usage.ru_maxrss);
 }
