@@ -29,22 +29,12 @@ static int check_digest(const char *path, const uint8_t *der, size_t size, const
                          found_hex);
 }
 
-static int check_content(const char *path, const char *text, size_t size,
-                         const struct policy_reference *reference, bool host, struct error *e)
+static int check_content(const char *path, const struct ipe_policy *policy, const char *name, bool host,
+                         struct error *e)
 {
-        _cleanup_policy_ struct ipe_policy *policy = NULL;
-        int r;
-
-        r = ipe_policy_parse(text, size, &policy, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", path);
-        if (strcmp(policy->name, reference->name) != 0)
-                return error_set(e, -EINVAL, "%s: policy_name: %s expected, found %s", path, reference->name,
+        if (strcmp(policy->name, name) != 0)
+                return error_set(e, -EINVAL, "%s: policy_name: %s expected, found %s", path, name,
                                  policy->name);
-        if (ipe_policy_compare_versions(policy->version, reference->version) != 0)
-                return error_set(e, -EINVAL, "%s: policy_version: %u.%u.%u expected, found %u.%u.%u", path,
-                                 reference->version[0], reference->version[1], reference->version[2],
-                                 policy->version[0], policy->version[1], policy->version[2]);
         if (ipe_policy_allows_anything(policy))
                 return error_set(
                         e, -EINVAL,
@@ -57,44 +47,74 @@ static int check_content(const char *path, const char *text, size_t size,
         return 0;
 }
 
+int ipe_policy_check(const struct trust_store *trust, const char *path, const uint8_t *der, size_t size,
+                     const char *name, bool host, struct policy_reference *ret, struct error *e)
+{
+        _cleanup_policy_ struct ipe_policy *policy = NULL;
+        struct policy_reference reference = {};
+        const void *text = NULL;
+        size_t text_size = 0;
+        int r;
+
+        r = trust_verify_attached(trust, TRUST_POLICY, der, size, &text, &text_size, e);
+        if (r >= 0)
+                r = ipe_policy_parse(text, text_size, &policy, e);
+        if (r < 0)
+                return error_prefix(e, r, "%s", path);
+        r = check_content(path, policy, name, host, e);
+        if (r < 0)
+                return r;
+        if (trust_sha256(der, size, reference.sha256) < 0)
+                return error_set(e, -EIO, "%s: SHA-256 failed", path);
+        (void)snprintf(reference.name, sizeof(reference.name), "%s", policy->name);
+        memcpy(reference.version, policy->version, sizeof(reference.version));
+        *ret = reference;
+        return 0;
+}
+
 int ipe_policy_load_file(const struct trust_store *trust, const char *path,
                          const struct policy_reference *reference, bool host, uint8_t **ret_der,
                          size_t *ret_size, struct error *e)
 {
-        const void *content = NULL;
+        struct policy_reference found;
         _cleanup_free_ char *der = NULL;
-        size_t size = 0, content_size = 0;
+        size_t size = 0;
         int r;
 
         r = read_file(AT_FDCWD, path, P7B_MAX, &der, &size, e);
         if (r < 0)
                 return r;
         r = check_digest(path, (uint8_t *)der, size, reference->sha256, e);
+        if (r >= 0)
+                r = ipe_policy_check(trust, path, (uint8_t *)der, size, reference->name, host, &found, e);
         if (r < 0)
                 return r;
-        r = trust_verify_attached(trust, TRUST_POLICY, der, size, &content, &content_size, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", path);
-        r = check_content(path, content, content_size, reference, host, e);
-        if (r < 0)
-                return r;
+        if (ipe_policy_compare_versions(found.version, reference->version) != 0)
+                return error_set(e, -EINVAL, "%s: policy_version: %u.%u.%u expected, found %u.%u.%u", path,
+                                 reference->version[0], reference->version[1], reference->version[2],
+                                 found.version[0], found.version[1], found.version[2]);
         *ret_der = (uint8_t *)TAKE_PTR(der);
         *ret_size = size;
         return 0;
 }
 
-int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der,
-                        size_t size, struct error *e)
+int ipe_policy_measure(struct event_log *log, const struct policy_reference *reference, struct error *e)
 {
-        char text[384], hex[65], path[512];
-        int r, n;
+        char text[384], hex[65];
+        int n;
 
         hex_encode(reference->sha256, 32, hex);
         n = snprintf(text, sizeof(text), "%s %s %u.%u.%u", hex, reference->name, reference->version[0],
                      reference->version[1], reference->version[2]);
-        r = event_log_append(log, "ipe-policy", text, (size_t)n, e);
-        if (r < 0)
-                return r;
+        return event_log_append(log, "ipe-policy", text, (size_t)n, e);
+}
+
+int ipe_policy_activate(const struct policy_reference *reference, const uint8_t *der, size_t size,
+                        struct error *e)
+{
+        char path[512];
+        int r;
+
         r = write_kernel_file(IPE "/new_policy", der, size, e);
         if (r < 0)
                 return r;
@@ -104,28 +124,24 @@ int ipe_policy_activate(struct event_log *log, const struct policy_reference *re
 
 int step_ipe_boot(struct boot *b, struct error *e)
 {
+        const struct policy_reference *reference = &b->image.ipe_boot;
         _cleanup_free_ uint8_t *der = NULL;
         size_t size = 0;
         int r;
 
-        r = ipe_policy_load_file(b->trust, OSGUARD_IPE_BOOT, &b->image.ipe_boot, false, &der, &size, e);
-        if (r < 0)
-                return r;
-        return ipe_policy_activate(b->log, &b->image.ipe_boot, der, size, e);
+        r = ipe_policy_load_file(b->trust, OSGUARD_IPE_BOOT, reference, false, &der, &size, e);
+        if (r >= 0)
+                r = ipe_policy_measure(b->log, reference, e);
+        return r < 0 ? r : ipe_policy_activate(reference, der, size, e);
 }
 
+/* The policy that step versions chose and step measure measured. */
 int step_ipe_host(struct boot *b, struct error *e)
 {
-        _cleanup_free_ uint8_t *der = NULL;
         char path[512];
-        size_t size = 0;
         int r;
 
-        r = ipe_policy_load_file(b->trust, OSGUARD_SYSROOT OSGUARD_IPE_HOST, &b->image.ipe_host, true, &der,
-                                 &size, e);
-        if (r < 0)
-                return r;
-        r = ipe_policy_activate(b->log, &b->image.ipe_host, der, size, e);
+        r = ipe_policy_activate(&b->host.reference, b->host.der, b->host.size, e);
         if (r < 0)
                 return r;
         (void)snprintf(path, sizeof(path), IPE "/policies/%s/delete", b->image.ipe_boot.name);

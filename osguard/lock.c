@@ -45,6 +45,7 @@ int step_lock(struct boot *b, struct error *e)
                 return r;
         /* The TSS opens its device without close-on-exec. */
         b->log = event_log_free(b->log);
+        b->machine_log = event_log_free(b->machine_log);
         b->tpm = tpm_free(b->tpm);
         if (prctl(PR_CAPBSET_DROP, CAP_MAC_ADMIN, 0, 0, 0) < 0)
                 return error_errno(e, -errno, "CAP_MAC_ADMIN");

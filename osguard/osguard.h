@@ -20,6 +20,7 @@
 #define OSGUARD_IPE_BOOT "/etc/holdfast/ipe-boot.p7b"
 #define OSGUARD_IPE_HOST "/usr/lib/holdfast/ipe-host.p7b" /* in the root image */
 #define OSGUARD_SELINUX "/etc/holdfast/selinux.policy"
+#define OSGUARD_GENERATION "/var/lib/osguard/generation" /* on the data volume; osguard-bless writes it */
 #define OSGUARD_SYSROOT "/sysroot"
 #define OSGUARD_LOG "/run/holdfast/osguard.cel"
 #define OSGUARD_PCR 14u
@@ -51,6 +52,9 @@ int image_read(const char *path, struct image *ret, struct error *e);
 int image_parse(const char *text, size_t size, struct image *ret, struct error *e);
 void image_done(struct image *image);
 
+/* Reads "N.N.N", each part at most 65535 in decimal digits. -EINVAL for anything else. */
+int policy_version_parse(const char *text, uint16_t ret[static 3]);
+
 /* What the EFI system partition holds for the UKI that booted. Only the build manifest was verified. */
 struct esp {
         struct tpm_pcr_policy *policies; /* of the build manifest, for the image's host policy */
@@ -62,6 +66,11 @@ struct esp {
         uint8_t *token; /* a recovery token, signed; NULL: none */
         size_t token_size;
 };
+
+#define ESP_DIRECTORY "EFI/holdfast"
+#define MANIFEST_MAX (2u * 1024 * 1024) /* bytes of a signed build manifest, and of the PCR policies' JSON   \
+                                         */
+#define TOKEN "recovery token"
 
 /* The IPE host policy of this boot: the image's, or a newer one from the ESP. */
 struct host_policy {
@@ -96,6 +105,28 @@ struct tpm_authorization boot_authorization(const struct boot *b);
  * PCR 14 has the value of the PCR policies. */
 int boot_promise(struct boot *b, struct error *e);
 
+/* Reads the TPM's state into b: counter, record in force, next; makes the counter at the first boot. b has
+ * image, host, esp, authority, trust, tpm and machine_log. -ENOKEY: no record in force and no token;
+ * -EBADMSG: a foreign index in the counter's place; -ESTALE: a version below its floor. */
+int boot_read_rollback(struct boot *b, struct error *e);
+
+/* Logs b->decision, holds the versions of this boot against its floors, and settles b->next. */
+int boot_take_record(struct boot *b, struct error *e);
+
+/* Lets the ESP's recovery token stand for the record in force. Without one: `why`, with the message given and
+ * what a token has to name. */
+int boot_recover(struct boot *b, int why, const struct error *message, struct error *e);
+
+/* Removes what lies in the counter's place, with a token's leave. -EBADMSG without. */
+int boot_recover_counter(struct boot *b, struct error *e);
+
+/* Refuses a TPM that went back: -ESTALE if the volume's file `path` names a later generation than the counter
+ * and no token says otherwise. */
+int boot_check_generation(struct boot *b, const char *path, struct error *e);
+
+/* The build key as a TPM takes it, from the certificate in this directory of trusted ones. */
+int build_authority_read(const char *directory, struct tpm_public *ret, struct error *e);
+
 /* The steps. Each is a source file of its name; DESIGN gives their order, boot.c holds it. */
 int step_surroundings(struct boot *b, struct error *e);
 int step_modules(struct boot *b, struct error *e);
@@ -118,9 +149,27 @@ int ipe_policy_load_file(const struct trust_store *trust, const char *path,
                          const struct policy_reference *reference, bool host, uint8_t **ret_der,
                          size_t *ret_size, struct error *e);
 
-/* Measures, loads and activates it. */
-int ipe_policy_activate(struct event_log *log, const struct policy_reference *reference, const uint8_t *der,
-                        size_t size, struct error *e);
+/* Checks a signed policy that no reference knows: signature and purpose, the name given, rules as above.
+ * *ret is its reference. */
+int ipe_policy_check(const struct trust_store *trust, const char *path, const uint8_t *der, size_t size,
+                     const char *name, bool host, struct policy_reference *ret, struct error *e);
+
+/* Chooses the host policy: that of the image, which lies at `path`, or the one from the ESP, which has to be
+ * newer or the very same: -ESTALE. What is chosen may not be older than the boot policy either: the kernel
+ * would refuse it when nothing can be changed any more. *ret is released by host_policy_done(). */
+int host_policy_choose(const struct trust_store *trust, const struct image *image, const char *path,
+                       const struct esp *esp, struct host_policy *ret, struct error *e);
+void host_policy_done(struct host_policy *host);
+
+/* Appends the event `ipe-policy`. */
+int ipe_policy_measure(struct event_log *log, const struct policy_reference *reference, struct error *e);
+
+/* Loads and activates a policy that was measured. */
+int ipe_policy_activate(const struct policy_reference *reference, const uint8_t *der, size_t size,
+                        struct error *e);
+
+/* Reads the SELinux policy and compares it with image.json. The caller frees *ret. */
+int selinux_policy_read(const struct image *image, char **ret, size_t *ret_size, struct error *e);
 
 /* Mounts the EFI system partition of this disk and opens its root directory; with `write` it may be written.
  * -ENOENT: the disk has none. *ret_dirfd is to be closed before esp_unmount(). */
@@ -132,6 +181,12 @@ int esp_unmount(struct error *e);
 int esp_read(int dirfd, const struct trust_store *trust, const struct image *image, struct esp *ret,
              struct error *e);
 void esp_done(struct esp *esp);
+
+/* The member "pcr_policies" of a JSON text: 1 to 64 policies over PCRs 7, 11, 12 and 14, each with the digest
+ * that follows from its values; their signatures are the TPM's to check. With image_sha256 (32 bytes) the
+ * text must name that image. `name` is what messages call it. The caller frees *ret. */
+int pcr_policies_parse(const char *name, const char *text, size_t size, const uint8_t *image_sha256,
+                       struct tpm_pcr_policy **ret, size_t *ret_n, struct error *e);
 
 /* The three partitions of a verity disk. */
 struct verity_disk {

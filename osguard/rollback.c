@@ -3,6 +3,7 @@
 #include "osguard/rollback.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/hex.h"
@@ -33,21 +34,25 @@ static const char *find_record(const struct rollback *found, const struct record
         }
 }
 
-static int refuse(const struct rollback *found, const char *reason, const uint8_t *endorsement_name,
-                  struct error *e)
+int rollback_decide(const struct rollback *found, struct rollback_decision *ret, struct error *e)
 {
-        char hex[2 * TPM_NAME_SIZE + 1] = "unknown";
+        const struct record *record = NULL;
+        const char *reason;
 
-        if (endorsement_name)
-                hex_encode(endorsement_name, TPM_NAME_SIZE, hex);
-        return error_set(e, -ENOKEY,
-                         "TPM: record of generation %lu expected, found %s; a recovery token may stand for "
-                         "it: tpm %s counter %lu",
-                         (unsigned long)found->counter, reason, hex, (unsigned long)found->counter);
+        if (found->counter_state != INDEX_READY)
+                return error_set(e, -ENOKEY, "TPM: a counter expected, found none of ours");
+        reason = find_record(found, &record);
+        if (reason)
+                return error_set(e, -ENOKEY, "TPM: record of generation %" PRIu64 " expected, found %s",
+                                 found->counter, reason);
+        *ret = (struct rollback_decision){.source = record ? ROLLBACK_RECORD : ROLLBACK_FIRST_BOOT};
+        ret->record = record ? *record : (struct record){.generation = found->counter};
+        return 0;
 }
 
-static int check_token(const struct rollback *found, const struct token *token,
-                       const uint8_t *endorsement_name, struct error *e)
+int rollback_accept_token(const struct rollback *found, const struct token *token,
+                          const uint8_t endorsement_name[static TPM_NAME_SIZE], struct rollback_decision *ret,
+                          struct error *e)
 {
         char expected[2 * TPM_NAME_SIZE + 1], given[2 * TPM_NAME_SIZE + 1];
 
@@ -58,37 +63,11 @@ static int check_token(const struct rollback *found, const struct token *token,
                                  given);
         }
         if (token->counter != found->counter)
-                return error_set(e, -EKEYREJECTED, "recovery token: counter: %lu expected, found %lu",
-                                 (unsigned long)found->counter, (unsigned long)token->counter);
-        return 0;
-}
-
-int rollback_decide(const struct rollback *found, const struct token *token, const uint8_t *endorsement_name,
-                    struct rollback_decision *ret, struct error *e)
-{
-        const struct record *record = NULL;
-        const char *reason;
-        int r;
-
-        if (found->counter_state != INDEX_READY)
-                return error_set(e, -ENOKEY, "TPM: a counter expected, found %s",
-                                 found->counter_state == INDEX_FOREIGN ? "a foreign index in its place"
-                                                                       : "none");
-        reason = find_record(found, &record);
-        if (!reason) {
-                *ret = (struct rollback_decision){.source = record ? ROLLBACK_RECORD : ROLLBACK_FIRST_BOOT};
-                ret->record = record ? *record : (struct record){.generation = found->counter};
-                return 0;
-        }
-        if (!token || !endorsement_name)
-                return refuse(found, reason, endorsement_name, e);
-        r = check_token(found, token, endorsement_name, e);
-        if (r < 0)
-                return r;
-        *ret = (struct rollback_decision){.source = ROLLBACK_TOKEN,
-                                          .record = token->record,
-                                          .keep_volume = token->keep_volume,
-                                          .reason = reason};
+                return error_set(e, -EKEYREJECTED,
+                                 "recovery token: counter: %" PRIu64 " expected, found %" PRIu64,
+                                 found->counter, token->counter);
+        *ret = (struct rollback_decision){
+                .source = ROLLBACK_TOKEN, .record = token->record, .keep_volume = token->keep_volume};
         return 0;
 }
 
@@ -98,8 +77,9 @@ int rollback_check_floors(const struct record *record, uint64_t image_version,
         const uint16_t *floor = record->host_floor;
 
         if (image_version < record->image_floor)
-                return error_set(e, -ESTALE, "image: security version %lu or higher expected, found %lu",
-                                 (unsigned long)record->image_floor, (unsigned long)image_version);
+                return error_set(e, -ESTALE,
+                                 "image: security version %" PRIu64 " or higher expected, found %" PRIu64,
+                                 record->image_floor, image_version);
         if (ipe_policy_compare_versions(host_version, floor) < 0)
                 return error_set(
                         e, -ESTALE, "host IPE policy: version %u.%u.%u or higher expected, found %u.%u.%u",

@@ -81,15 +81,17 @@ struct rollback_decision {
         enum rollback_source source;
         struct record record; /* in force; its generation is the counter */
         bool keep_volume;     /* see struct token */
-        const char *reason;   /* for ROLLBACK_TOKEN: what was found instead of a record */
 };
 
-/* Decides by what was read, without touching anything. `token` and the Name of the endorsement key may be
- * NULL: then there is none. -ENOKEY: no record is in force, and no token says what stands for it; the message
- * says what was found. -EBADMSG: the same because of a foreign index. -EKEYREJECTED: a token for another TPM
- * or another value of the counter. */
-int rollback_decide(const struct rollback *found, const struct token *token, const uint8_t *endorsement_name,
-                    struct rollback_decision *ret, struct error *e);
+/* Decides by what was read, without touching anything. -ENOKEY: no record is in force; the message says what
+ * was found instead. */
+int rollback_decide(const struct rollback *found, struct rollback_decision *ret, struct error *e);
+
+/* Lets a token stand for the record in force. -EKEYREJECTED: it is for another TPM (by the Name of its
+ * endorsement key) or for another value of the counter. */
+int rollback_accept_token(const struct rollback *found, const struct token *token,
+                          const uint8_t endorsement_name[static TPM_NAME_SIZE], struct rollback_decision *ret,
+                          struct error *e);
 
 /* Refuses versions below the floors: -ESTALE, with both numbers. */
 int rollback_check_floors(const struct record *record, uint64_t image_version,

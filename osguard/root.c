@@ -69,8 +69,11 @@ int step_root(struct boot *b, struct error *e)
         int r;
 
         r = find_root(&b->image, &disk, e);
+        if (r >= 0)
+                r = event_log_append(b->machine_log, "slot", disk.data.uuid, strlen(disk.data.uuid), e);
         if (r < 0)
                 return r;
+        (void)snprintf(b->disk, sizeof(b->disk), "%s", disk.data.disk);
         verity_geometry_root_hash(&b->image.root, hex);
         r = event_log_append(b->log, "root", hex, strlen(hex), e);
         if (r < 0)

@@ -19,7 +19,7 @@
 #define BOOT_CONTEXTS "/etc/holdfast/selinux.contexts"
 #define POLICY_MAX (16u * 1024 * 1024)
 
-static int load_policy(struct boot *b, struct error *e)
+int selinux_policy_read(const struct image *image, char **ret, size_t *ret_size, struct error *e)
 {
         _cleanup_free_ char *policy = NULL;
         uint8_t digest[32];
@@ -33,10 +33,21 @@ static int load_policy(struct boot *b, struct error *e)
         if (trust_sha256(policy, size, digest) < 0)
                 return error_set(e, -EIO, OSGUARD_SELINUX ": SHA-256 failed");
         hex_encode(digest, 32, hex);
-        if (memcmp(digest, b->image.selinux_sha256, 32) != 0)
+        if (memcmp(digest, image->selinux_sha256, 32) != 0)
                 return error_set(e, -EKEYREJECTED,
                                  OSGUARD_SELINUX ": SHA-256 of image.json expected, found %s", hex);
-        r = event_log_append(b->log, "selinux-policy", hex, 64, e);
+        *ret = TAKE_PTR(policy);
+        *ret_size = size;
+        return 0;
+}
+
+static int load_policy(struct boot *b, struct error *e)
+{
+        _cleanup_free_ char *policy = NULL;
+        size_t size = 0;
+        int r;
+
+        r = selinux_policy_read(&b->image, &policy, &size, e);
         if (r < 0)
                 return r;
         if (mount("selinuxfs", SELINUXFS, "selinuxfs", MS_NOSUID | MS_NOEXEC, NULL) < 0)

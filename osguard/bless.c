@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* osguard-bless: runs once, when groupd is ready, and makes what this boot promised hold from now on. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/args.h"
+#include "base/log.h"
+#include "osguard/osguard.h"
+#include "osguard/rollback-tpm.h"
+
+static const char *tcti = "device:/dev/tpmrm0", *trust = OSGUARD_TRUST, *file = OSGUARD_GENERATION;
+
+static int run(int argc, char **argv)
+{
+        _cleanup_(tpm_free_ptr) struct tpm *tpm = NULL;
+        struct tpm_public authority;
+        struct bless bless = {};
+        struct error e = {};
+        int r;
+
+        r = build_authority_read(trust, &authority, &e);
+        if (r >= 0)
+                r = tpm_open(tcti, &tpm, &e);
+        if (r >= 0)
+                r = rollback_bless(tpm, &authority, file, &bless, &e);
+        if (r < 0) {
+                log_failure(r, &e);
+                return EXIT_COULD_NOT_TRY;
+        }
+        log_info("generation %" PRIu64 ", %s", bless.after,
+                 bless.after == bless.before ? "as before" : "stepped");
+        return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+        static const struct arg_verb verbs[] = {
+                {"", "", 0, 0, "", run},
+                {},
+        };
+        static const struct arg_option options[] = {
+                {"tcti", 0, ARG_STRING, &tcti, "TCTI", NULL, "The TPM (default: device:/dev/tpmrm0)"},
+                {"trust", 0, ARG_STRING, &trust, "DIR", NULL,
+                 "Trusted certificates (default: " OSGUARD_TRUST ")"},
+                {"generation", 0, ARG_STRING, &file, "FILE", NULL,
+                 "Where the generation is noted (default: " OSGUARD_GENERATION ")"},
+                {},
+        };
+        static const struct arg_program program = {
+                "osguard-bless",
+                "Makes the versions that run the oldest that will boot here from now on.",
+                verbs,
+                options,
+        };
+
+        log_setup("osguard-bless");
+        return args_run(&program, argc, argv);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Recovery tokens at work. One is looked at only where the TPM's state is broken, so that none can do harm to
+ * a healthy machine. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/hex.h"
+#include "osguard/osguard.h"
+#include "osguard/rollback-tpm.h"
+#include "tpm/attestation.h"
+
+static int read_endorsement_name(struct tpm *tpm, uint8_t ret[static TPM_NAME_SIZE], struct error *e)
+{
+        _cleanup_(tpm_ek_done) struct tpm_ek ek = {};
+        int r = tpm_ek_read(tpm, &ek, e);
+
+        if (r >= 0)
+                memcpy(ret, ek.public_area.name, TPM_NAME_SIZE);
+        return r;
+}
+
+/* *ret stays as it is where there is none. */
+static int read_token(struct boot *b, struct token *ret, uint8_t ret_name[static TPM_NAME_SIZE],
+                      struct error *e)
+{
+        int r = read_endorsement_name(b->tpm, ret_name, e);
+
+        if (r >= 0 && b->esp.token)
+                r = token_read(b->trust, b->esp.token, b->esp.token_size, ret, e);
+        return r;
+}
+
+static int refuse(int r, const char *why, const uint8_t name[static TPM_NAME_SIZE], uint64_t counter,
+                  struct error *e)
+{
+        char hex[2 * TPM_NAME_SIZE + 1];
+
+        hex_encode(name, TPM_NAME_SIZE, hex);
+        return error_set(e, r, "%s; the owner may sign a recovery token: tpm %s counter %" PRIu64, why, hex,
+                         counter);
+}
+
+/* Something else lies where the counter should be: a token for the counter 0 gives leave to remove it. */
+int boot_recover_counter(struct boot *b, struct error *e)
+{
+        struct token token = {.counter = UINT64_MAX};
+        uint8_t name[TPM_NAME_SIZE];
+        int r;
+
+        r = read_token(b, &token, name, e);
+        if (r < 0)
+                return r;
+        if (token.counter != 0 || memcmp(token.tpm, name, sizeof(name)) != 0)
+                return refuse(-EBADMSG, "TPM: our counter expected, found a foreign index in its place", name,
+                              0, e);
+        return rollback_remove_counter(b->tpm, &b->rollback, e);
+}
+
+/* The owner's word in place of the record in force, which is lost or not to be believed. */
+int boot_recover(struct boot *b, int why, const struct error *message, struct error *e)
+{
+        uint8_t name[TPM_NAME_SIZE];
+        struct token token;
+        int r;
+
+        r = read_token(b, &token, name, e);
+        if (r >= 0 && !b->esp.token)
+                r = refuse(why, message->message, name, b->rollback.counter, e);
+        return r < 0 ? r : rollback_accept_token(&b->rollback, &token, name, &b->decision, e);
+}
