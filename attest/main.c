@@ -7,11 +7,13 @@
 struct attest_options options;
 
 static const struct arg_verb verbs[] = {
+        {"eventlog", "FILE", 1, 1, "Show a firmware log, the PCRs it gives, and whether it is well-formed",
+         verb_eventlog},
         {},
 };
 
 static const struct arg_option arguments[] = {
-        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", NULL, "print JSON"},
+        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog", "print JSON"},
         {},
 };
 

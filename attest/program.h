@@ -14,3 +14,5 @@ extern struct attest_options options;
 
 /* Prints the message and gives the exit status: 1 where the answer is no, 2 where it could not be tried. */
 int fail(int r, const struct error *e);
+
+int verb_eventlog(int argc, char **argv);
