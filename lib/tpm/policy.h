@@ -6,24 +6,12 @@
  * after something was sealed; tpm_authorize() in authorize.h shows one of them to the TPM. */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/error.h"
+#include "tpm/public.h"
 
 #define TPM_POLICY_REF "holdfast-volume"
 #define TPM_PCRS 24u
 #define TPM_POLICY_SIZE 32u    /* bytes of a policy digest (SHA-256) */
-#define TPM_NAME_SIZE 34u      /* bytes of a Name: the algorithm, then SHA-256 of a public area */
 #define TPM_SIGNATURE_SIZE 64u /* bytes of r and s, ECDSA on P-256 */
-#define TPM_PUBLIC_MAX 512u
-
-/* A public area as a marshalled TPM2B_PUBLIC, and its Name (Part 1, section 16). */
-struct tpm_public {
-        uint8_t bytes[TPM_PUBLIC_MAX];
-        size_t size;
-        uint8_t name[TPM_NAME_SIZE];
-};
 
 /* One state of PCRs (SHA-256 bank) that the authority approves of. */
 struct tpm_pcr_policy {
@@ -31,14 +19,6 @@ struct tpm_pcr_policy {
         uint8_t values[TPM_PCRS][32];
         uint8_t signature[TPM_SIGNATURE_SIZE]; /* over the bytes of tpm_policy_to_sign() */
 };
-
-/* The public area under which a TPM checks the authority's signatures, from the one certificate or public key
- * in a PEM text: ECC P-256, nameAlg SHA-256, sign, decrypt and userWithAuth, no scheme; tpm2_loadexternal and
- * systemd make the same of a key. -EBADMSG: not one PEM certificate or key; -EKEYREJECTED: not on P-256. */
-int tpm_public_from_pem(const char *pem, struct tpm_public *ret, struct error *e);
-
-/* Takes a marshalled TPM2B_PUBLIC with nameAlg SHA-256 and nothing behind it. -EBADMSG for anything else. */
-int tpm_public_parse(const void *bytes, size_t size, struct tpm_public *ret, struct error *e);
 
 /* The digest of a session after TPM2_PolicyPCR with these values. -EINVAL if no PCR is named or one above 23.
  */

@@ -6,15 +6,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tss2/tss2_esys.h>
 #include <tss2/tss2_tctildr.h>
 
-struct tpm {
-        TSS2_TCTI_CONTEXT *tcti;
-        ESYS_CONTEXT *esys;
-        TPMI_ALG_HASH bank[TPM_BANKS_MAX];
-        size_t n_banks;
-};
+#include "tpm/internal.h"
 
 static const struct {
         TPMI_ALG_HASH algorithm;
@@ -27,23 +21,12 @@ static const struct {
         {TPM2_ALG_SHA512, 64, EVP_sha512},
 };
 
-static int tpm_error(TSS2_RC rc, const char *what, struct error *e)
-{
-        int r = -EIO;
-
-        if ((rc & ~TSS2_RC_LAYER_MASK) == TSS2_BASE_RC_MEMORY)
-                r = -ENOMEM;
-        else if (rc == TPM2_RC_LOCKOUT)
-                r = -EBUSY;
-        else if ((rc & ~TSS2_RC_LAYER_MASK) == TSS2_BASE_RC_IO_ERROR)
-                r = -ENODEV;
-        return error_set(e, r, "TPM: %s: success expected, found response code 0x%08x", what, rc);
-}
-
 struct tpm *tpm_free(struct tpm *tpm)
 {
         if (!tpm)
                 return NULL;
+        tpm_flush(tpm, &tpm->session);
+        tpm_flush(tpm, &tpm->srk);
         Esys_Finalize(&tpm->esys);
         Tss2_TctiLdr_Finalize(&tpm->tcti);
         free(tpm);
@@ -61,7 +44,7 @@ static int read_banks(struct tpm *tpm, struct error *e)
         rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_PCRS, 0, 1,
                                 &more, &data);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_error(rc, "GetCapability(PCRS)", e);
+                return tpm_error(tpm, rc, "GetCapability(PCRS)", e);
         for (uint32_t i = 0; i < data->data.assignedPCR.count && i < TPM2_NUM_PCR_BANKS; i++) {
                 const TPMS_PCR_SELECTION *s = &data->data.assignedPCR.pcrSelections[i];
                 bool active = false;
@@ -86,14 +69,15 @@ int tpm_open(const char *tcti, struct tpm **ret, struct error *e)
 
         if (!tpm)
                 return -ENOMEM;
+        tpm->srk = tpm->session = ESYS_TR_NONE;
         /* The TSS would print what we return. */
         (void)setenv("TSS2_LOG", "all+NONE", 0);
         rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
         if (rc != TSS2_RC_SUCCESS)
-                return error_prefix(e, tpm_error(rc, "open", e), "%s", tcti);
+                return error_prefix(e, tpm_error(tpm, rc, "open", e), "%s", tcti);
         rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_error(rc, "Esys_Initialize", e);
+                return tpm_error(tpm, rc, "Esys_Initialize", e);
         r = read_banks(tpm, e);
         if (r < 0)
                 return r;
@@ -125,33 +109,80 @@ int tpm_hash(struct tpm *tpm, const void *data, size_t size, struct tpm_digests 
 int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digests *digests, struct error *e)
 {
         TPML_DIGEST_VALUES values = {.count = (uint32_t)digests->n};
+        ESYS_TR session;
         TSS2_RC rc;
+        int r;
 
         for (size_t i = 0; i < digests->n; i++) {
                 values.digests[i].hashAlg = digests->digest[i].algorithm;
                 memcpy(&values.digests[i].digest, digests->digest[i].bytes, digests->digest[i].size);
         }
-        rc = Esys_PCR_Extend(tpm->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                             &values);
+        r = tpm_session(tpm, TPMA_SESSION_AUDIT, &session, e);
+        if (r < 0)
+                return r;
+        rc = Esys_PCR_Extend(tpm->esys, ESYS_TR_PCR0 + pcr, session, ESYS_TR_NONE, ESYS_TR_NONE, &values);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_error(rc, "PCR_Extend", e);
+                return tpm_error(tpm, rc, "PCR_Extend", e);
+        return 0;
+}
+
+/* Reads some of the PCRs, as many as the TPM gives at once, and says which they were. */
+static int read_some(struct tpm *tpm, uint32_t pcrs, uint32_t *ret_pcrs, uint8_t ret[][32], struct error *e)
+{
+        TPML_PCR_SELECTION selection = tpm_pcr_selection(pcrs);
+        _cleanup_free_ TPML_PCR_SELECTION *read = NULL;
+        _cleanup_free_ TPML_DIGEST *digests = NULL;
+        uint32_t found = 0;
+        ESYS_TR session;
+        TSS2_RC rc;
+        size_t n = 0;
+        int r;
+
+        r = tpm_session(tpm, TPMA_SESSION_AUDIT, &session, e);
+        if (r < 0)
+                return r;
+        rc = Esys_PCR_Read(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, &selection, NULL, &read, &digests);
+        if (rc != TSS2_RC_SUCCESS)
+                return tpm_error(tpm, rc, "PCR_Read", e);
+        for (unsigned i = 0; read->count == 1 && i < TPM_PCRS; i++)
+                found |= (read->pcrSelections[0].pcrSelect[i / 8] >> i % 8 & 1u) << i;
+        for (unsigned i = 0; i < TPM_PCRS; i++) {
+                if (!(found & 1u << i))
+                        continue;
+                if (!(pcrs & 1u << i) || n >= digests->count || digests->digests[n].size != 32)
+                        return error_set(e, -EPROTO,
+                                         "TPM: PCR_Read: one digest of 32 bytes for each PCR expected");
+                memcpy(ret[i], digests->digests[n++].buffer, 32);
+        }
+        *ret_pcrs = found;
+        return 0;
+}
+
+int tpm_pcrs_read(struct tpm *tpm, uint32_t pcrs, uint8_t ret[][32], struct error *e)
+{
+        while (pcrs != 0) {
+                uint32_t read = 0;
+                int r;
+
+                r = read_some(tpm, pcrs, &read, ret, e);
+                if (r < 0)
+                        return r;
+                if (read == 0)
+                        return error_set(e, -ENOTSUP,
+                                         "TPM: PCRs 0x%06x in the SHA-256 bank expected, not found", pcrs);
+                pcrs &= ~read;
+        }
         return 0;
 }
 
 int tpm_pcr_read(struct tpm *tpm, unsigned pcr, uint8_t ret[static 32], struct error *e)
 {
-        TPML_PCR_SELECTION selection = {.count = 1,
-                                        .pcrSelections = {{.hash = TPM2_ALG_SHA256, .sizeofSelect = 3}}};
-        _cleanup_free_ TPML_DIGEST *digests = NULL;
-        TSS2_RC rc;
+        uint8_t values[TPM_PCRS][32];
+        int r;
 
-        selection.pcrSelections[0].pcrSelect[pcr / 8] = (uint8_t)(1u << pcr % 8);
-        rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection, NULL, NULL,
-                           &digests);
-        if (rc != TSS2_RC_SUCCESS)
-                return tpm_error(rc, "PCR_Read", e);
-        if (digests->count != 1 || digests->digests[0].size != 32)
-                return error_set(e, -EIO, "TPM: one digest of 32 bytes expected for PCR %u", pcr);
-        memcpy(ret, digests->digests[0].buffer, 32);
+        r = tpm_pcrs_read(tpm, 1u << pcr, values, e);
+        if (r < 0)
+                return r;
+        memcpy(ret, values[pcr], 32);
         return 0;
 }

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM through ESYS (TCG TSS 2.0 Enhanced System API). TSS2_RC becomes errno here and nowhere else. */
+/* The TPM through ESYS (TCG TSS 2.0 Enhanced System API).
+ *
+ * Every command that carries a secret or a decision, also each PCR_Extend and PCR_Read, runs in an HMAC
+ * session salted with the storage root key (ECC P-256, TCG's template, made anew as a primary), with
+ * AES-128-CFB over the first parameter where that is one that can be encrypted. So who listens on the bus
+ * learns no secret, and who changes a command or the answer to it is noticed (-EPROTO). Not protected are: an
+ * error, which carries no HMAC; and against somebody who has stood between since power-on and answers with a
+ * storage root key of his own.
+ *
+ * A TPM that does not answer blocks the caller: who must go on sets a timer. */
 #pragma once
 
 #include <stddef.h>
@@ -38,5 +47,6 @@ int tpm_hash(struct tpm *tpm, const void *data, size_t size, struct tpm_digests 
 /* TPM2_PCR_Extend of one PCR in all those banks. */
 int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digests *digests, struct error *e);
 
-/* TPM2_PCR_Read of the SHA-256 bank. */
+/* TPM2_PCR_Read of the SHA-256 bank: one PCR, or those in a mask (bit n: PCR n, up to 23), each to ret[n]. */
+int tpm_pcrs_read(struct tpm *tpm, uint32_t pcrs, uint8_t ret[][32], struct error *e);
 int tpm_pcr_read(struct tpm *tpm, unsigned pcr, uint8_t ret[static 32], struct error *e);

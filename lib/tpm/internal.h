@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of this library share. */
+#pragma once
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <tss2/tss2_esys.h>
+
+#include "tpm/authorize.h"
+#include "tpm/tpm.h"
+
+DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
+
+struct tpm {
+        TSS2_TCTI_CONTEXT *tcti;
+        ESYS_CONTEXT *esys;
+        TPMI_ALG_HASH bank[TPM_BANKS_MAX];
+        size_t n_banks;
+        ESYS_TR srk, session; /* made when first needed; ESYS_TR_NONE: not there */
+};
+
+/* The errno of a response code. */
+int tpm_rc_to_errno(TSS2_RC rc);
+
+/* Sets the message, drops session and storage root key (who knows in which state they are) and returns the
+ * errno of rc. */
+int tpm_error(struct tpm *tpm, TSS2_RC rc, const char *what, struct error *e);
+
+/* Puts the salted session of tpm.h into *ret, with TPMA_SESSION_… for the next command. */
+int tpm_session(struct tpm *tpm, TPMA_SESSION attributes, ESYS_TR *ret, struct error *e);
+
+/* The storage root key; borrowed. */
+int tpm_srk(struct tpm *tpm, ESYS_TR *ret, struct error *e);
+
+/* A salted policy session; the caller flushes it. */
+int tpm_policy_session(struct tpm *tpm, TPMA_SESSION attributes, ESYS_TR *ret, struct error *e);
+
+/* The same, satisfied with what the authority signed for the PCRs as they are. */
+int tpm_authorize(struct tpm *tpm, const struct tpm_authorization *a, TPMA_SESSION attributes, ESYS_TR *ret,
+                  struct error *e);
+
+/* Drops a transient object or session; *handle becomes ESYS_TR_NONE. */
+void tpm_flush(struct tpm *tpm, ESYS_TR *handle);
+
+/* A primary key from a template; the caller flushes it. ret_public may be NULL. */
+int tpm_create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *template, ESYS_TR *ret,
+                       struct tpm_public *ret_public, struct error *e);
+
+/* Opens an NV index whose Name is that of `expected` (the attribute TPMA_NV_WRITTEN aside); the caller closes
+ * it with Esys_TR_Close(). -ENOENT, -EBADMSG as in nv.h; -ENODATA if it was never written and `written` is
+ * set. */
+int tpm_nv_open(struct tpm *tpm, const TPMS_NV_PUBLIC *expected, bool written, ESYS_TR *ret, struct error *e);
+TPMS_NV_PUBLIC tpm_nv_counter_public(uint32_t index);
+
+/* The selection of PCRs in the SHA-256 bank (Part 2, 10.6.2). */
+TPML_PCR_SELECTION tpm_pcr_selection(uint32_t pcrs);
+
+/* pcrDigest over the PCRs selected, ascending. */
+int tpm_pcr_digest(uint32_t pcrs, const uint8_t values[][32], uint8_t ret[static 32], struct error *e);
+
+int tpm_sha256(const void *data, size_t size, uint8_t ret[static 32], struct error *e);
+
+/* --- templates --- */
+
+extern const TPM2B_PUBLIC tpm_template_srk, tpm_template_ek_ecc, tpm_template_ek_rsa, tpm_template_ak;
+
+/* A sealed object under the authority's policy. */
+int tpm_template_sealed(const struct tpm_public *authority, TPM2B_PUBLIC *ret, struct error *e);
+
+/* Whether two public areas agree in all but `unique`, the key itself. */
+bool tpm_same_template(const TPM2B_PUBLIC *a, const TPM2B_PUBLIC *b);
+
+int tpm_public_marshal(const TPM2B_PUBLIC *p, struct tpm_public *ret, struct error *e);
+int tpm_public_unmarshal(const struct tpm_public *p, TPM2B_PUBLIC *ret, struct error *e);
