@@ -34,6 +34,7 @@ struct reader {
         uint64_t n;       /* entries */
         bool in_header;   /* of the next entry */
         size_t header;    /* bytes read for it */
+        bool at_end;      /* of the file */
         int failed;       /* the input's error, which is the cause of libarchive's */
         struct error error;
 };
@@ -59,6 +60,7 @@ static la_ssize_t read_input(struct archive *a, void *userdata, const void **ret
         }
         if (t->b->o.progress)
                 t->b->o.progress(t->b->o.userdata, decompressor_position(t->input), t->total);
+        t->at_end = size == 0;
         return (la_ssize_t)size;
 }
 
@@ -202,10 +204,33 @@ static int add_hole(struct reader *t, uint64_t size, struct error *e)
         return image_stream_zeros(t->b->stream, size, e);
 }
 
-/* Holes are filled: a size that lies ends as an error here, not in an image of another size. */
-static int add_content(struct reader *t, uint64_t size, struct error *e)
+/* The bytes that a file has in the tar: all of them, or those that its map of data names. libarchive leaves
+ * parts of a map out that make no sense. */
+static uint64_t stored_bytes(struct archive_entry *entry, uint64_t size)
 {
-        uint64_t at = 0;
+        la_int64_t offset, length;
+        uint64_t sum = 0;
+
+        if (archive_entry_sparse_reset(entry) == 0)
+                return size;
+        while (archive_entry_sparse_next(entry, &offset, &length) == ARCHIVE_OK)
+                sum += (uint64_t)length;
+        return sum;
+}
+
+static int check_stored(uint64_t expected, uint64_t found, struct error *e)
+{
+        if (found == expected)
+                return 0;
+        return error_set(e, -EBADMSG,
+                         "%" PRIu64 " bytes of data expected as its sparse map says, found %" PRIu64,
+                         expected, found);
+}
+
+/* Holes are filled: a size that lies ends as an error here, not in an image of another size. */
+static int add_content(struct reader *t, struct archive_entry *entry, uint64_t size, struct error *e)
+{
+        uint64_t at = 0, found = 0;
 
         for (;;) {
                 const void *block;
@@ -214,8 +239,10 @@ static int add_content(struct reader *t, uint64_t size, struct error *e)
                 int r;
 
                 r = archive_read_data_block(t->archive, &block, &n, &offset);
-                if (r == ARCHIVE_EOF)
-                        return add_hole(t, size - at, e);
+                if (r == ARCHIVE_EOF) {
+                        r = check_stored(stored_bytes(entry, size), found, e);
+                        return r < 0 ? r : add_hole(t, size - at, e);
+                }
                 if (r != ARCHIVE_OK)
                         return archive_failed(t, -EBADMSG, e);
                 if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > size ||
@@ -229,6 +256,7 @@ static int add_content(struct reader *t, uint64_t size, struct error *e)
                 if (r < 0)
                         return r;
                 at = (uint64_t)offset + n;
+                found += n;
         }
 }
 
@@ -296,7 +324,7 @@ static int add_entry(struct reader *t, struct archive_entry *entry, struct error
         if (size < 0)
                 return error_set(e, -EBADMSG, "a size expected, found %" PRId64, (int64_t)size);
         r = builder_begin_content(t->b, inode, (uint64_t)size, e);
-        return r < 0 || size == 0 ? r : add_content(t, (uint64_t)size, e);
+        return r < 0 || size == 0 ? r : add_content(t, entry, (uint64_t)size, e);
 }
 
 /* Says which entry a message is about; libarchive does not always know where it was. */
@@ -311,6 +339,18 @@ static int about_entry(struct reader *t, int r, const char *path, struct error *
         return error_prefix(e, r, "%s: entry %" PRIu64, t->name, t->n);
 }
 
+/* POSIX wants two blocks of zeros behind the last entry. Where they are missing the file ended before
+ * libarchive did, and there may have been more entries. */
+static int check_end(const struct reader *t, struct error *e)
+{
+        if (!t->at_end)
+                return 0;
+        return error_set(e, -EBADMSG,
+                         "%s: byte %" PRId64
+                         ": two blocks of zeros expected behind the last entry, found the end",
+                         t->name, archive_filter_bytes(t->archive, 0));
+}
+
 static int add_entries(struct reader *t, struct error *e)
 {
         for (;;) {
@@ -322,9 +362,9 @@ static int add_entries(struct reader *t, struct error *e)
                 r = archive_read_next_header(t->archive, &entry);
                 t->in_header = false;
                 if (r == ARCHIVE_EOF)
-                        return 0;
+                        return check_end(t, e);
                 t->n++;
-                if (r != ARCHIVE_OK)
+                if (r != ARCHIVE_OK || archive_errno(t->archive) != 0)
                         return about_entry(t, archive_failed(t, -EBADMSG, e), NULL, e);
                 r = add_entry(t, entry, e);
                 if (r >= 0 && archive_read_data_skip(t->archive) < ARCHIVE_OK)

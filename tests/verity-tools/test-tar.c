@@ -332,6 +332,36 @@ static void sparse_bomb(struct tar_writer *w)
         tar_writer_file(w, "x", "x\n");
 }
 
+/* 5 bytes, of which the map says something else. */
+static void sparse_map(struct tar_writer *w, const char *map)
+{
+        tar_writer_pax(w, "GNU.sparse.size", "10", 2);
+        tar_writer_pax(w, "GNU.sparse.numblocks", "2", 1);
+        tar_writer_pax(w, "GNU.sparse.map", map, strlen(map));
+        tar_writer_file(w, "x", "hello");
+}
+
+static void sparse_map_of_too_much(struct tar_writer *w)
+{
+        sparse_map(w, "0,3,5,5");
+}
+
+static void sparse_map_of_too_little(struct tar_writer *w)
+{
+        sparse_map(w, "0,3,5,1");
+        tar_writer_file(w, "y", "");
+}
+
+static void sparse_map_that_overlaps(struct tar_writer *w)
+{
+        sparse_map(w, "0,3,2,2");
+}
+
+static void sparse_map_in_disorder(struct tar_writer *w)
+{
+        sparse_map(w, "5,3,0,2");
+}
+
 static void sparse_map_bomb(struct tar_writer *w)
 {
         const size_t size = 8 << 20;
@@ -403,6 +433,18 @@ static void bad_acl(struct tar_writer *w)
         tar_writer_file(w, "x", "x");
 }
 
+static void no_acl(struct tar_writer *w)
+{
+        tar_writer_pax(w, "SCHILY.acl.access", "user::rwx,junk", 14);
+        tar_writer_file(w, "x", "x");
+}
+
+static void no_default_acl(struct tar_writer *w)
+{
+        tar_writer_pax(w, "SCHILY.acl.default", "junk", 4);
+        tar_writer_directory(w, "x");
+}
+
 static void large_device(struct tar_writer *w)
 {
         tar_writer_header(w, &(struct tar_header){.name = "x", .type = '3', .mode = 0600, .major = 4096});
@@ -424,12 +466,19 @@ static const struct hostile hostile[] = {
         {"huge size", huge_size, -E2BIG, "entry 1: byte 0: x: at most 68719476736 bytes of data"},
         {"negative size", negative_size, -EBADMSG, "t.tar: entry 1: "},
         {"sparse bomb", sparse_bomb, -E2BIG, "holes"},
+        {"sparse map of too much", sparse_map_of_too_much, -EBADMSG,
+         "entry 1: byte 0: x: 8 bytes of data expected as its sparse map says, found 5"},
+        {"sparse map of too little", sparse_map_of_too_little, -EBADMSG, "t.tar: entry 2: "},
+        {"sparse map that overlaps", sparse_map_that_overlaps, -EBADMSG, "entry 1: byte 0: x: "},
+        {"sparse map in disorder", sparse_map_in_disorder, -EBADMSG, "entry 1: byte 0: x: "},
         {"sparse map bomb", sparse_map_bomb, -E2BIG, "headers of at most 2097152 bytes"},
         {"endless headers", endless_headers, -EBADMSG, "t.tar: entry 1: "},
         {"xattr flood", xattr_flood, -E2BIG, "at most 4194304 bytes of different extended attributes"},
         {"target flood", target_flood, -E2BIG, "at most 2097152 bytes of names and link targets"},
         {"large xattr", large_xattr, -E2BIG, "at most 65536 bytes of extended attributes of one file"},
         {"bad ACL", bad_acl, -EBADMSG, "a valid POSIX ACL"},
+        {"no ACL", no_acl, -EBADMSG, "entry 1: byte 0: Parse error:  SCHILY.acl.access"},
+        {"no default ACL", no_default_acl, -EBADMSG, "SCHILY.acl.default"},
         {"large device", large_device, -EBADMSG, "device numbers up to 4095:1048575"},
         {"bad checksum", bad_checksum, -EBADMSG, "t.tar: entry 2: byte 1024"},
 };
@@ -477,6 +526,28 @@ Test(tar, the_limits_on_entries_and_their_names)
         expect_limit(BUILD_ENTRIES_MAX - 2, 0, "t.tar: entry 3: byte 2048: c: at most 4000000 entries");
         expect_limit(9, most - 1, NULL);
         expect_limit(9, most, "t.tar: entry 1: byte 0: a: at most 2097152 bytes of names and link targets");
+}
+
+/* Between two entries as well: an archive has an end of its own. */
+Test(tar, every_block_that_is_missing)
+{
+        struct error e = {};
+        size_t size = 0;
+        char *data;
+
+        save_lines("f a 1\nd b\nf b/c 2", "t.tar");
+        data = slurp("t.tar", &size);
+        for (size_t n = 0; n < size; n += 512) {
+                put("short.tar", data, n);
+                cr_expect_eq(build("short.tar", "t.img", &e), -EBADMSG, "%zu of %zu", n, size);
+                cr_expect_not_null(strstr(e.message, "short.tar: "), "%s", e.message);
+        }
+        cr_expect_not_null(strstr(e.message, "short.tar: byte 3072: two blocks of zeros expected"), "%s",
+                           e.message);
+        put("long.tar", data, size);
+        shell("head -c 9000 /dev/zero >>long.tar");
+        build_well("long.tar", "t.img");
+        free(data);
 }
 
 /* --- compressed --- */
