@@ -91,26 +91,48 @@ static void put_digests(struct buffer *b, const struct tpm_digests *digests)
         put_tlv(b, CEL_DIGESTS, bytes, inner.size);
 }
 
+/* The TLVs of name and data; content->bytes is the caller's to free. */
+static int make_content(const char *name, const void *data, size_t size, struct buffer *content,
+                        struct error *e)
+{
+        if (size > EVENT_DATA_MAX || strlen(name) >= sizeof(((struct event_record *)0)->name))
+                return error_set(e, -E2BIG, "event %s: at most %u bytes expected, found %zu", name,
+                                 EVENT_DATA_MAX, size);
+        *content = (struct buffer){.bytes = malloc(5 + strlen(name) + 5 + size)};
+        if (!content->bytes)
+                return -ENOMEM;
+        put_tlv(content, HOLDFAST_EVENT_NAME, name, strlen(name));
+        put_tlv(content, HOLDFAST_EVENT_DATA, data, size);
+        return 0;
+}
+
+int event_digest(const char *name, const void *data, size_t size, uint8_t ret[static 32], struct error *e)
+{
+        struct buffer content = {};
+        int r = make_content(name, data, size, &content, e);
+
+        if (r >= 0 && EVP_Digest(content.bytes, content.size, ret, NULL, EVP_sha256(), NULL) != 1)
+                r = error_set(e, -EIO, "event %s: SHA-256 failed", name);
+        free(content.bytes);
+        return r;
+}
+
 int event_log_append(struct event_log *log, const char *name, const void *data, size_t size, struct error *e)
 {
-        size_t content_size = 5 + strlen(name) + 5 + size;
         _cleanup_free_ uint8_t *content_bytes = NULL, *bytes = NULL;
-        struct buffer content, record;
+        struct buffer content = {}, record;
         struct tpm_digests digests;
         uint8_t sequence[8], pcr[4];
         char mark[24];
         int r;
 
-        if (size > EVENT_DATA_MAX || strlen(name) >= sizeof(((struct event_record *)0)->name))
-                return error_set(e, -E2BIG, "event %s: at most %u bytes expected, found %zu", name,
-                                 EVENT_DATA_MAX, size);
-        content_bytes = malloc(content_size);
-        bytes = malloc(content_size + 512);
-        if (!content_bytes || !bytes)
+        r = make_content(name, data, size, &content, e);
+        if (r < 0)
+                return r;
+        content_bytes = content.bytes;
+        bytes = malloc(content.size + 512);
+        if (!bytes)
                 return -ENOMEM;
-        content = (struct buffer){.bytes = content_bytes};
-        put_tlv(&content, HOLDFAST_EVENT_NAME, name, strlen(name));
-        put_tlv(&content, HOLDFAST_EVENT_DATA, data, size);
         r = tpm_hash(log->tpm, content.bytes, content.size, &digests, e);
         if (r < 0)
                 return r;

@@ -33,6 +33,9 @@ DEFINE_CLEANUP(struct event_log *, event_log_free)
 /* Writes, extends and marks one event. The digest is over the content: the TLVs of name and data. */
 int event_log_append(struct event_log *log, const char *name, const void *data, size_t size, struct error *e);
 
+/* SHA-256 of an event's content: what event_log_append() extends into that bank. Needs no TPM. */
+int event_digest(const char *name, const void *data, size_t size, uint8_t ret[static 32], struct error *e);
+
 /* One record as it stands in a log; name and data point into the log's buffer. */
 struct event_record {
         uint64_t sequence;

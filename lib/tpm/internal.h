@@ -52,6 +52,9 @@ int tpm_create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *t
 int tpm_nv_open(struct tpm *tpm, const TPMS_NV_PUBLIC *expected, bool written, ESYS_TR *ret, struct error *e);
 TPMS_NV_PUBLIC tpm_nv_counter_public(uint32_t index);
 
+/* The attestation key; the caller flushes it. ret_public may be NULL. */
+int tpm_ak_create(struct tpm *tpm, ESYS_TR *ret, struct tpm_public *ret_public, struct error *e);
+
 /* The selection of PCRs in the SHA-256 bank (Part 2, 10.6.2). */
 TPML_PCR_SELECTION tpm_pcr_selection(uint32_t pcrs);
 

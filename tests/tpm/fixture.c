@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <criterion/criterion.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/pem.h>
 #include <string.h>
