@@ -33,6 +33,7 @@ static const struct {
         {"esp", step_esp, 120},
         {"versions", step_versions, 120},
         {"measure", step_measure, 120},
+        {"volume", step_volume, 900},
         {"selinux", step_selinux, 120},
         {"promise", step_promise, 120},
         {"payload", step_payload, 120},
@@ -107,6 +108,9 @@ static void run_steps(struct boot *b, struct watchdog *w)
                 if (r < 0)
                         refuse(b, steps[i].name, r, &e);
                 log_info("%s done at %.2f s", steps[i].name, uptime());
+                if (b->note)
+                        log_warning("%s", b->note);
+                b->note = NULL;
         }
 }
 

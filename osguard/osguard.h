@@ -94,6 +94,8 @@ struct boot {
         struct rollback rollback;    /* as read from the TPM */
         struct rollback_decision decision;
         struct record next; /* the candidate; step volume sets its volume */
+        const char *volume; /* the device of /var; NULL: it is a tmpfs */
+        const char *note;   /* what a person should know of this boot, said once */
 };
 
 /* What approves of this boot: the build key and its PCR policies for the host policy chosen. Borrows from b.
@@ -137,6 +139,7 @@ int step_root(struct boot *b, struct error *e);
 int step_esp(struct boot *b, struct error *e);
 int step_versions(struct boot *b, struct error *e);
 int step_measure(struct boot *b, struct error *e);
+int step_volume(struct boot *b, struct error *e);
 int step_promise(struct boot *b, struct error *e);
 int step_selinux(struct boot *b, struct error *e);
 int step_payload(struct boot *b, struct error *e);

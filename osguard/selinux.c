@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "osguard/osguard.h"
+#include "osguard/volume.h"
 
 #define SELINUXFS "/sys/fs/selinux"
 #define BOOT_CONTEXTS "/etc/holdfast/selinux.contexts"
@@ -94,13 +95,14 @@ static int relabel(struct error *e)
 }
 
 /* Both labelled by their mount: nothing that is written there may ever execute. */
-static int mount_writable(struct error *e)
+static int mount_writable(const struct boot *b, struct error *e)
 {
         static const char *const directories[] = {"/var/lib", "/var/tmp"};
+        int r;
 
-        if (mount("tmpfs", OSGUARD_SYSROOT "/var", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  "mode=755,size=50%,rootcontext=system_u:object_r:var_t:s0") < 0)
-                return error_errno(e, -errno, "mount /var");
+        r = volume_mount(b, e);
+        if (r < 0)
+                return r;
         if (mount("tmpfs", OSGUARD_SYSROOT "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                   "mode=1777,size=10%,rootcontext=system_u:object_r:tmp_t:s0") < 0)
                 return error_errno(e, -errno, "mount /tmp");
@@ -108,10 +110,10 @@ static int mount_writable(struct error *e)
                 char path[64];
 
                 (void)snprintf(path, sizeof(path), OSGUARD_SYSROOT "%s", directories[i]);
-                if (mkdir(path, 0755) < 0)
+                if (mkdir(path, 0755) < 0 && errno != EEXIST)
                         return error_errno(e, -errno, "%s", directories[i]);
         }
-        if (symlink("/run", OSGUARD_SYSROOT "/var/run") < 0)
+        if (symlink("/run", OSGUARD_SYSROOT "/var/run") < 0 && errno != EEXIST)
                 return error_errno(e, -errno, "/var/run");
         return 0;
 }
@@ -124,6 +126,6 @@ int step_selinux(struct boot *b, struct error *e)
         if (r >= 0)
                 r = relabel(e);
         if (r >= 0)
-                r = mount_writable(e);
+                r = mount_writable(b, e);
         return r;
 }
