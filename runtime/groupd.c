@@ -37,6 +37,7 @@ static int serve(sd_event *event, struct error *e)
         static const struct manager_options options = {.run = "/run/holdfast",
                                                        .state = "/var/lib/holdfast",
                                                        .trust = "/etc/holdfast/trust",
+                                                       .ipe = "/sys/kernel/security/ipe",
                                                        .init = "/usr/lib/holdfast/container-init",
                                                        .executor = "/usr/bin/crun",
                                                        .log = say};

@@ -21,6 +21,7 @@ struct manager_options {
         const char *run;                  /* /run/holdfast */
         const char *state;                /* /var/lib/holdfast */
         const char *trust;                /* /etc/holdfast/trust */
+        const char *ipe;                  /* /sys/kernel/security/ipe */
         const char *init;                 /* container-init on the host */
         const char *executor;             /* crun */
         void (*log)(const char *message); /* for what no request is the reason of; may be NULL */
@@ -40,9 +41,9 @@ typedef void (*manager_answer_t)(void *userdata, int r, const struct error *e, s
 /* Requests. A negative return means that there will be no answer; otherwise it comes, unless it is cancelled.
  * Run is answered when every container was started, or the group was undone because one could not be:
  * -EEXIST: there is such a group; -ENOENT: an image is not in the store; -EBADMSG, -EKEYREJECTED, -ENOKEY:
- * it, or the whole store, is not to be trusted; -EINVAL: the machine has no such SELinux type. Takes d over
- * on success. Stop and wait are answered when the group has ended, delete when nothing is left. -ENOENT: no
- * such group. */
+ * it, or the whole store, is not to be trusted, or IPE would not let it run; -EINVAL: the machine has no such
+ * SELinux type. Takes d over on success. Stop and wait are answered when the group has ended, delete when
+ * nothing is left. -ENOENT: no such group. */
 int manager_run(struct manager *m, struct definition *d, manager_answer_t answer, void *userdata,
                 struct error *e);
 int manager_stop(struct manager *m, const char *name, uint64_t timeout_ms, manager_answer_t answer,

@@ -29,6 +29,9 @@ static int find_image(struct container *c, struct error *e)
                                  c->definition->image, m->options.run);
         if (r < 0)
                 return r;
+        r = layers_check_policy(m->options.ipe, image->layers, image->n_layers, e);
+        if (r < 0)
+                return error_prefix(e, r, "image \"%s\"", c->definition->image);
         /* A group goes on with the image it began with. */
         if (c->image_digest[0] && strcmp(c->image_digest, image->digest) != 0)
                 return error_set(e, -ESTALE, "image \"%s\": %s expected, the store now has %s",
