@@ -20,6 +20,13 @@ DEFINE_CLEANUP(EVP_PKEY_CTX *, EVP_PKEY_CTX_free)
 #define RSA_BYTES 256
 #define RSA_EXPONENT 65537u /* what a TPM means by 0 (Part 2, 12.2.3.5) */
 
+/* The TSS would print what we return, and looks at this variable once, when anything of it is first called.
+ */
+__attribute__((constructor)) static void silence_tss(void)
+{
+        (void)setenv("TSS2_LOG", "all+NONE", 0);
+}
+
 int tpm_sha256(const void *data, size_t size, uint8_t ret[static 32], struct error *e)
 {
         if (EVP_Digest(data, size, ret, NULL, EVP_sha256(), NULL) == 1)

@@ -70,8 +70,6 @@ int tpm_open(const char *tcti, struct tpm **ret, struct error *e)
         if (!tpm)
                 return -ENOMEM;
         tpm->srk = tpm->session = ESYS_TR_NONE;
-        /* The TSS would print what we return. */
-        (void)setenv("TSS2_LOG", "all+NONE", 0);
         rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
         if (rc != TSS2_RC_SUCCESS)
                 return error_prefix(e, tpm_error(tpm, rc, "open", e), "%s", tcti);

@@ -122,6 +122,9 @@ bool trust_raw_verifies(EVP_PKEY *key, const EVP_MD *digest, const void *data, s
 int trust_raw_find(EVP_PKEY *key, const EVP_MD *digest, const void *data, size_t size, const void *raw,
                    size_t raw_size, uint8_t **ret, size_t *ret_size);
 
+/* An ECDSA signature on P-256, in DER, as r and s of 32 bytes each. False if it is none. */
+bool trust_raw_to_pair(const uint8_t *raw, size_t size, uint8_t ret[static 64]);
+
 /* --- verifying --- */
 
 struct trust_store {

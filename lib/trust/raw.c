@@ -43,6 +43,18 @@ static size_t pair_to_der(EVP_PKEY *key, const uint8_t *raw, size_t size, uint8_
         return n > 0 ? (size_t)n : 0;
 }
 
+bool trust_raw_to_pair(const uint8_t *raw, size_t size, uint8_t ret[static 64])
+{
+        const uint8_t *end = raw;
+        ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &end, (long)size);
+        bool ok = pair && BN_bn2binpad(ECDSA_SIG_get0_r(pair), ret, 32) == 32 &&
+                  BN_bn2binpad(ECDSA_SIG_get0_s(pair), ret + 32, 32) == 32;
+
+        ECDSA_SIG_free(pair);
+        ERR_clear_error();
+        return ok;
+}
+
 /* Base64 of either alphabet, with or without padding and white space. 0 bytes if it is none. */
 static size_t decode_base64(const char *text, size_t size, uint8_t ret[static TRUST_RAW_MAX])
 {

@@ -79,8 +79,9 @@ static int encode(const struct trust_signer *s, const void *content, size_t size
         return 0;
 }
 
-int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
-               bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
+/* The raw signature, known to verify. */
+static int make_raw(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+                    uint8_t **ret, size_t *ret_size, struct error *e)
 {
         _cleanup_free_ uint8_t *raw = NULL;
         size_t raw_size = 0;
@@ -101,7 +102,42 @@ int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const v
         if (!trust_raw_verifies(trust_signer_public_key(s), trust_signer_md(s), data, size, raw, raw_size))
                 return error_set(e, -EIO, "%s: the key's provider made a signature that does not verify",
                                  s->name);
+        *ret = TAKE_PTR(raw);
+        *ret_size = raw_size;
+        return 0;
+}
+
+int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+               bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
+{
+        _cleanup_free_ uint8_t *raw = NULL;
+        size_t raw_size = 0;
+        int r;
+
+        r = make_raw(s, purpose, data, size, &raw, &raw_size, e);
+        if (r < 0)
+                return r;
         return encode(s, attached ? data : NULL, size, raw, raw_size, ret_der, ret_der_size, e);
+}
+
+int trust_sign_ecdsa(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+                     uint8_t ret[static 64], struct error *e)
+{
+        EVP_PKEY *key = trust_signer_public_key(s);
+        _cleanup_free_ uint8_t *raw = NULL;
+        size_t raw_size = 0;
+        int r;
+
+        if (!EVP_PKEY_is_a(key, "EC") || EVP_PKEY_get_bits(key) != 256)
+                return error_set(e, -EKEYREJECTED, "%s: a key on P-256 expected, found %s of %d bits",
+                                 s->name, EVP_PKEY_get0_type_name(key) ?: "an unknown type",
+                                 EVP_PKEY_get_bits(key));
+        r = make_raw(s, purpose, data, size, &raw, &raw_size, e);
+        if (r < 0)
+                return r;
+        if (!trust_raw_to_pair(raw, raw_size, ret))
+                return error_set(e, -EIO, "%s: the key's provider made no ECDSA signature in DER", s->name);
+        return 0;
 }
 
 /* --- signing elsewhere --- */

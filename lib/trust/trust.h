@@ -99,6 +99,11 @@ int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32
 int trust_sign(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
                bool attached, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
 
+/* The bare ECDSA signature over SHA-256 of the data, r and s of 32 bytes each, as a TPM takes it.
+ * -EKEYREJECTED as above, and if the signer's key is not on P-256. */
+int trust_sign_ecdsa(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
+                     uint8_t ret[static 64], struct error *e);
+
 /* What a key that lies elsewhere has to sign, and how. */
 struct trust_digest {
         const char *algorithm; /* "sha256", or "sha384" with a P-384 key */

@@ -555,3 +555,22 @@ Test(trust, signer_refuses_keys_the_kernel_cannot_use)
         cr_expect_eq(try_signer("small.key", "small.pem", NULL), -EKEYREJECTED);
         cr_expect_eq(try_signer("ed.key", "ed.pem", NULL), -EKEYREJECTED);
 }
+
+/* r and s, as a TPM takes them, are a signature like any other. */
+Test(trust, bare_ecdsa)
+{
+        _cleanup_(trust_signer_free_ptr) struct trust_signer *policy = open_signer("policy"),
+                                                             *rsa = open_signer("layer");
+        _cleanup_(trust_store_free_ptr) struct trust_store *store = open_store();
+        _cleanup_free_ uint8_t *der = NULL;
+        uint8_t pair[64] = {};
+        struct error e = {};
+        size_t n = 0;
+
+        cr_assert_eq(trust_sign_ecdsa(policy, TRUST_POLICY, data, SIZE, pair, &e), 0, "%s", e.message);
+        cr_assert_eq(trust_attach(policy, TRUST_POLICY, data, SIZE, pair, sizeof(pair), &der, &n, &e), 0,
+                     "%s", e.message);
+        cr_expect_eq(trust_verify_detached(store, TRUST_POLICY, data, SIZE, der, n, &e), 0, "%s", e.message);
+        cr_expect_eq(trust_sign_ecdsa(policy, TRUST_BUILD, data, SIZE, pair, NULL), -EKEYREJECTED);
+        cr_expect_eq(trust_sign_ecdsa(rsa, TRUST_LAYER, data, SIZE, pair, NULL), -EKEYREJECTED);
+}
