@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int random_name(const char *path, char **ret, struct error *e)
 {
@@ -51,9 +52,15 @@ bool output_same(const char *a, const char *b)
                x.st_ino == y.st_ino;
 }
 
+/* A file without a name gets one through /proc. */
+static int open_unnamed(const char *path)
+{
+        return access("/proc/self/fd", F_OK) < 0 ? -EOPNOTSUPP : open_parent(path, O_TMPFILE | O_RDWR);
+}
+
 int output_begin(const char *path, struct output *ret, struct error *e)
 {
-        int fd = open_parent(path, O_TMPFILE | O_RDWR), r;
+        int fd = open_unnamed(path), r;
 
         *ret = (struct output){.path = path, .fd = fd};
         if (fd >= 0)

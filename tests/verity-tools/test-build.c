@@ -393,6 +393,15 @@ Test(build, no_space)
               BIN_DIR, BIN_DIR, BIN_DIR, BIN_DIR);
 }
 
+/* As in a chroot where nobody mounted it. */
+Test(build, without_proc)
+{
+        shell("mkdir t && echo 1 >t/a && %s/verity build t -o with.img && "
+              "unshare -m sh -c 'mount -t tmpfs none /proc && %s/verity build t -o without.img' && "
+              "cmp with.img without.img && test $(ls | wc -l) = 3",
+              BIN_DIR, BIN_DIR);
+}
+
 Test(build, an_image_and_its_tree_are_two_files)
 {
         const struct build_options o = {.hash_output = "./t.img"};
