@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "findings.h"
@@ -46,7 +49,7 @@ static int sarif_text(const char *text, sd_json_variant **ret)
         return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("text", text));
 }
 
-/* Columns here count bytes; they differ from characters in comments and odd names alone. */
+/* Columns here count bytes; they differ from code points in comments and odd names alone. */
 static int sarif_region(const struct ipe_place *p, sd_json_variant **ret)
 {
         return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("startLine", p->line),
@@ -54,16 +57,43 @@ static int sarif_region(const struct ipe_place *p, sd_json_variant **ret)
                               SD_JSON_BUILD_PAIR_UNSIGNED("endColumn", p->column + p->length));
 }
 
-static int sarif_location(const struct kept_finding *f, const char *region_name, sd_json_variant **ret)
+/* A path as the URI reference that SARIF wants (RFC 3986): file: if it is absolute, and what has a meaning in
+ * a URI encoded. */
+static char *path_to_uri(const char *path)
+{
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+        const char *scheme = path[0] == '/' ? "file://" : "";
+        char *uri = malloc(strlen(scheme) + 3 * strlen(path) + 1), *p;
+
+        if (!uri)
+                return NULL;
+        p = stpcpy(uri, scheme);
+        for (; *path; path++)
+                if (strchr(plain, *path))
+                        *p++ = *path;
+                else
+                        p += snprintf(p, sizeof("%XX"), "%%%02X", (unsigned char)*path);
+        *p = '\0';
+        return uri;
+}
+
+/* {"uri": the finding's file} */
+static int sarif_artifact(const struct kept_finding *f, sd_json_variant **ret)
+{
+        _cleanup_free_ char *uri = path_to_uri(f->file);
+
+        return uri ? sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("uri", uri)) : -ENOMEM;
+}
+
+static int sarif_location(const struct kept_finding *f, sd_json_variant **ret)
 {
         _cleanup_json_ sd_json_variant *artifact = NULL, *region = NULL;
         int r;
 
-        if ((r = sd_json_buildo(&artifact, SD_JSON_BUILD_PAIR_STRING("uri", f->file))) < 0 ||
-            (r = sarif_region(&f->place, &region)) < 0)
+        if ((r = sarif_artifact(f, &artifact)) < 0 || (r = sarif_region(&f->place, &region)) < 0)
                 return r;
         return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_VARIANT("artifactLocation", artifact),
-                              SD_JSON_BUILD_PAIR_VARIANT(region_name, region));
+                              SD_JSON_BUILD_PAIR_VARIANT("region", region));
 }
 
 static int sarif_fix(const struct kept_finding *f, sd_json_variant **ret)
@@ -71,9 +101,8 @@ static int sarif_fix(const struct kept_finding *f, sd_json_variant **ret)
         _cleanup_json_ sd_json_variant *artifact = NULL, *region = NULL, *description = NULL, *content = NULL;
         int r;
 
-        if ((r = sd_json_buildo(&artifact, SD_JSON_BUILD_PAIR_STRING("uri", f->file))) < 0 ||
-            (r = sarif_region(&f->place, &region)) < 0 || (r = sarif_text(f->fix, &description)) < 0 ||
-            (r = sarif_text(f->replacement, &content)) < 0)
+        if ((r = sarif_artifact(f, &artifact)) < 0 || (r = sarif_region(&f->place, &region)) < 0 ||
+            (r = sarif_text(f->fix, &description)) < 0 || (r = sarif_text(f->replacement, &content)) < 0)
                 return r;
         return sd_json_buildo(
                 ret, SD_JSON_BUILD_PAIR_VARIANT("description", description),
@@ -98,7 +127,7 @@ static int sarif_result(const struct kept_finding *f, sd_json_variant **ret)
         _cleanup_json_ sd_json_variant *message = NULL, *location = NULL, *fix = NULL;
         int r;
 
-        if ((r = sarif_text(f->message, &message)) < 0 || (r = sarif_location(f, "region", &location)) < 0 ||
+        if ((r = sarif_text(f->message, &message)) < 0 || (r = sarif_location(f, &location)) < 0 ||
             (f->replacement && (r = sarif_fix(f, &fix)) < 0))
                 return r;
         return sd_json_buildo(
@@ -152,5 +181,6 @@ int findings_to_sarif(const struct findings *f, sd_json_variant **ret)
                         SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(
                                 SD_JSON_BUILD_PAIR("tool", SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_VARIANT(
                                                                    "driver", driver))),
+                                SD_JSON_BUILD_PAIR_STRING("columnKind", "unicodeCodePoints"),
                                 SD_JSON_BUILD_PAIR_VARIANT("results", results)))));
 }

@@ -317,6 +317,45 @@ Test(program, sarif)
         cr_expect(sd_json_variant_by_key(result, "fixes"));
 }
 
+/* The first location's file in the SARIF of a policy that is none. */
+static char *uri_of(const char *path)
+{
+        static const char *const steps[] = {"physicalLocation", "artifactLocation", "uri"};
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        sd_json_variant *at;
+
+        put_text(path, "nothing");
+        text = shell_output("ipe-policy lint '%s' --format=sarif || true", path);
+        cr_assert_eq(json_parse("sarif", text, &v, NULL), 0);
+        at = sd_json_variant_by_index(sd_json_variant_by_key(v, "runs"), 0);
+        cr_expect_str_eq(sd_json_variant_string(sd_json_variant_by_key(at, "columnKind")),
+                         "unicodeCodePoints");
+        at = sd_json_variant_by_index(sd_json_variant_by_key(at, "results"), 0);
+        cr_expect(sd_json_variant_by_key(sd_json_variant_by_key(at, "message"), "text"));
+        at = sd_json_variant_by_index(sd_json_variant_by_key(at, "locations"), 0);
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++)
+                at = sd_json_variant_by_key(at, steps[i]);
+        cr_assert(sd_json_variant_is_string(at));
+        return strdup(sd_json_variant_string(at));
+}
+
+/* SARIF 2.1.0, 3.4.3: the property uri is a URI reference (RFC 3986), not a path. */
+Test(program, sarif_uris)
+{
+        _cleanup_free_ char *plain = uri_of("a-b_c.d~"), *odd = uri_of("a b%c:d?#\303\244"), *absolute = NULL;
+        char name[] = "/tmp/test-sarif.XXXXXX";
+        int fd = mkstemp(name);
+
+        cr_expect_str_eq(plain, "a-b_c.d~");
+        cr_expect_str_eq(odd, "a%20b%25c%3Ad%3F%23%C3%A4");
+        cr_assert_geq(fd, 0);
+        (void)close(fd);
+        absolute = uri_of(name);
+        cr_expect(strncmp(absolute, "file:///tmp/test-sarif.", 23) == 0, "%s", absolute);
+        (void)unlink(name);
+}
+
 /* The policies of the image are what the tool asks for. */
 Test(program, our_own_policies)
 {
