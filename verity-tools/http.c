@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/file.h"
+#include "libcurl.h"
 
 #define IDLE_MAX 16
 #define HEADERS_MAX ((size_t)64 * 1024)
@@ -38,8 +38,12 @@ static char *make_no_proxy(void)
 int http_client_new(const char *tls_ca, unsigned stall_seconds, struct http_client **ret, struct error *e)
 {
         struct http_client *c;
+        int r;
 
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        r = libcurl_load(e);
+        if (r < 0)
+                return r;
+        if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return error_set(e, -EIO, "libcurl cannot be used");
         c = calloc(1, sizeof(*c));
         if (!c)
@@ -61,12 +65,12 @@ struct http_client *http_client_free(struct http_client *c)
         if (!c)
                 return NULL;
         for (size_t i = 0; i < c->n_idle; i++)
-                curl_easy_cleanup(c->idle[i]);
+                curl->easy_cleanup(c->idle[i]);
         (void)pthread_mutex_destroy(&c->lock);
         free(c->tls_ca);
         free(c->no_proxy);
         free(c);
-        curl_global_cleanup();
+        curl->global_cleanup();
         return NULL;
 }
 
@@ -78,19 +82,19 @@ static CURL *take_handle(struct http_client *c)
         if (c->n_idle > 0)
                 handle = c->idle[--c->n_idle];
         (void)pthread_mutex_unlock(&c->lock);
-        return handle ?: curl_easy_init();
+        return handle ?: curl->easy_init();
 }
 
 static void give_handle(struct http_client *c, CURL *handle)
 {
-        curl_easy_reset(handle);
+        curl->easy_reset(handle);
         (void)pthread_mutex_lock(&c->lock);
         if (c->n_idle < IDLE_MAX) {
                 c->idle[c->n_idle++] = handle;
                 handle = NULL;
         }
         (void)pthread_mutex_unlock(&c->lock);
-        curl_easy_cleanup(handle);
+        curl->easy_cleanup(handle);
 }
 
 void http_answer_done(struct http_answer *a)
@@ -136,7 +140,7 @@ static size_t take_body(char *data, size_t one, size_t size, void *userdata)
         const struct http_request *q = x->request;
         long status = 0;
 
-        (void)curl_easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &status);
+        (void)curl->easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &status);
         if (q->sink && (status == 200 || status == 206))
                 x->result = q->sink(q->userdata, data, size, x->error);
         else
@@ -222,7 +226,7 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
                 line = NULL;
                 return -ENOMEM;
         }
-        longer = curl_slist_append(*list, line);
+        longer = curl->slist_append(*list, line);
         if (!longer)
                 return -ENOMEM;
         *list = longer;
@@ -252,15 +256,15 @@ static CURLcode set_callbacks(CURL *h, struct exchange *x)
 {
         CURLcode code = CURLE_OK;
 
-        code |= curl_easy_setopt(h, CURLOPT_ERRORBUFFER, x->cause);
-        code |= curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take_body);
-        code |= curl_easy_setopt(h, CURLOPT_WRITEDATA, x);
-        code |= curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, take_headers);
-        code |= curl_easy_setopt(h, CURLOPT_HEADERDATA, x);
-        code |= curl_easy_setopt(h, CURLOPT_READFUNCTION, give_body);
-        code |= curl_easy_setopt(h, CURLOPT_READDATA, x);
-        code |= curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, rewind_body);
-        code |= curl_easy_setopt(h, CURLOPT_SEEKDATA, x);
+        code |= curl->easy_setopt(h, CURLOPT_ERRORBUFFER, x->cause);
+        code |= curl->easy_setopt(h, CURLOPT_WRITEFUNCTION, take_body);
+        code |= curl->easy_setopt(h, CURLOPT_WRITEDATA, x);
+        code |= curl->easy_setopt(h, CURLOPT_HEADERFUNCTION, take_headers);
+        code |= curl->easy_setopt(h, CURLOPT_HEADERDATA, x);
+        code |= curl->easy_setopt(h, CURLOPT_READFUNCTION, give_body);
+        code |= curl->easy_setopt(h, CURLOPT_READDATA, x);
+        code |= curl->easy_setopt(h, CURLOPT_SEEKFUNCTION, rewind_body);
+        code |= curl->easy_setopt(h, CURLOPT_SEEKDATA, x);
         return code;
 }
 
@@ -270,35 +274,35 @@ static CURLcode set_up(struct http_client *c, CURL *h, struct exchange *x, struc
         const struct http_request *q = x->request;
         CURLcode code = set_callbacks(h, x);
 
-        code |= curl_easy_setopt(h, CURLOPT_URL, q->url);
-        code |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-        code |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-        code |= curl_easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-        code |= curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-        code |= curl_easy_setopt(h, CURLOPT_NOPROXY, c->no_proxy);
-        code |= curl_easy_setopt(h, CURLOPT_USERAGENT, "verity/" HOLDFAST_VERSION);
-        code |= curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
-        code |= curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-        code |= curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, SLOW);
-        code |= curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, c->stall_seconds);
-        code |= curl_easy_setopt(h, CURLOPT_TIMEOUT, (long)q->total_seconds);
-        code |= curl_easy_setopt(h, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)q->from);
+        code |= curl->easy_setopt(h, CURLOPT_URL, q->url);
+        code |= curl->easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+        code |= curl->easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+        code |= curl->easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+        code |= curl->easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+        code |= curl->easy_setopt(h, CURLOPT_NOPROXY, c->no_proxy);
+        code |= curl->easy_setopt(h, CURLOPT_USERAGENT, "verity/" HOLDFAST_VERSION);
+        code |= curl->easy_setopt(h, CURLOPT_HTTPHEADER, headers);
+        code |= curl->easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+        code |= curl->easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, SLOW);
+        code |= curl->easy_setopt(h, CURLOPT_LOW_SPEED_TIME, c->stall_seconds);
+        code |= curl->easy_setopt(h, CURLOPT_TIMEOUT, (long)q->total_seconds);
+        code |= curl->easy_setopt(h, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)q->from);
         if (c->tls_ca)
-                code |= curl_easy_setopt(h, CURLOPT_CAINFO, c->tls_ca);
+                code |= curl->easy_setopt(h, CURLOPT_CAINFO, c->tls_ca);
         if (strcmp(q->method, "HEAD") == 0)
-                code |= curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
+                code |= curl->easy_setopt(h, CURLOPT_NOBODY, 1L);
         if (sends_body(q)) {
-                code |= curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
-                code |= curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_size);
+                code |= curl->easy_setopt(h, CURLOPT_UPLOAD, 1L);
+                code |= curl->easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_size);
         }
-        code |= curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
+        code |= curl->easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
         return code;
 }
 
 /* Without the query, which may hold a secret. */
 static int explain(const struct exchange *x, CURLcode code, struct error *e)
 {
-        const char *cause = x->cause[0] ? x->cause : curl_easy_strerror(code);
+        const char *cause = x->cause[0] ? x->cause : curl->easy_strerror(code);
         int shown = (int)strcspn(x->request->url, "?");
         int r = -EIO;
 
@@ -343,11 +347,11 @@ int http_exchange(struct http_client *c, const struct http_request *q, struct ht
         if (r >= 0 && set_up(c, x.handle, &x, headers) != CURLE_OK)
                 r = error_set(e, -EIO, "libcurl lacks an option that is needed");
         if (r >= 0) {
-                code = curl_easy_perform(x.handle);
-                (void)curl_easy_getinfo(x.handle, CURLINFO_RESPONSE_CODE, &ret->status);
+                code = curl->easy_perform(x.handle);
+                (void)curl->easy_getinfo(x.handle, CURLINFO_RESPONSE_CODE, &ret->status);
                 r = explain(&x, code, e);
         }
-        curl_slist_free_all(headers);
+        curl->slist_free_all(headers);
         give_handle(c, x.handle);
         if (r < 0)
                 http_answer_done(ret);

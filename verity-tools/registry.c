@@ -2,13 +2,13 @@
 /* Requests to a registry: redirects, credentials, repetition. */
 #include "registry.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "libcurl.h"
 #include "registry-internal.h"
 
 #define REDIRECTS_MAX 5
@@ -17,11 +17,15 @@
 #define STALL_SECONDS 60
 #define TOKEN_MAX ((size_t)16 * 1024)
 #define TOKEN_ANSWER_MAX ((size_t)64 * 1024)
-DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
 
-static inline void curl_free_ptr(char **p)
+static inline void url_free(CURLU **p)
 {
-        curl_free(*p);
+        curl->url_cleanup(*p);
+}
+
+static inline void text_free(char **p)
+{
+        curl->free(*p);
 }
 
 /* --- URLs --- */
@@ -35,10 +39,10 @@ static bool is_loopback(const char *host)
 /* Scheme and host of a URL; plain HTTP is for this machine, or where the user said so. */
 static int check_url(const struct registry *r, CURLU *url, const char *text, bool from_tls, struct error *e)
 {
-        _cleanup_(curl_free_ptr) char *scheme = NULL, *host = NULL;
+        _cleanup_(text_free) char *scheme = NULL, *host = NULL;
 
-        if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-            curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+        if (curl->url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+            curl->url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
                 return error_set(e, -EPROTO, "%.200s: a URL with a host expected", text);
         if (strcmp(scheme, "https") == 0)
                 return 0;
@@ -51,22 +55,22 @@ static int check_url(const struct registry *r, CURLU *url, const char *text, boo
 int registry_resolve(const struct registry *r, const char *from, const char *location, char **ret,
                      struct error *e)
 {
-        _cleanup_(curl_url_cleanup_ptr) CURLU *url = curl_url();
+        _cleanup_(url_free) CURLU *url = curl->url();
         bool from_tls = strncmp(from, "https:", 6) == 0;
         char *text = NULL;
         int k;
 
         if (!url)
                 return -ENOMEM;
-        if (curl_url_set(url, CURLUPART_URL, from, 0) != CURLUE_OK ||
-            curl_url_set(url, CURLUPART_URL, location, 0) != CURLUE_OK ||
-            curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
-            curl_url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
+        if (curl->url_set(url, CURLUPART_URL, from, 0) != CURLUE_OK ||
+            curl->url_set(url, CURLUPART_URL, location, 0) != CURLUE_OK ||
+            curl->url_set(url, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
+            curl->url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
                 return error_set(e, -EPROTO, "%s: a URL expected in Location, found \"%.200s\"", r->base,
                                  location);
         k = check_url(r, url, text, from_tls, e);
         *ret = k < 0 ? NULL : strdup(text);
-        curl_free(text);
+        curl->free(text);
         if (k < 0)
                 return error_prefix(e, k, "redirected");
         return *ret ? 0 : -ENOMEM;
@@ -100,7 +104,7 @@ static int basic(const struct registry *r, char **ret)
 static int token_url(const struct registry *r, const struct registry_challenge *c, char **ret,
                      struct error *e)
 {
-        _cleanup_(curl_url_cleanup_ptr) CURLU *url = curl_url();
+        _cleanup_(url_free) CURLU *url = curl->url();
         char service[300], scope[1100], *text = NULL;
         int k;
 
@@ -108,17 +112,17 @@ static int token_url(const struct registry *r, const struct registry_challenge *
                 return -ENOMEM;
         (void)snprintf(service, sizeof(service), "service=%s", c->service);
         (void)snprintf(scope, sizeof(scope), "scope=%s", c->scope);
-        if (curl_url_set(url, CURLUPART_URL, c->realm, 0) != CURLUE_OK ||
-            (c->service[0] &&
-             curl_url_set(url, CURLUPART_QUERY, service, CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
+        if (curl->url_set(url, CURLUPART_URL, c->realm, 0) != CURLUE_OK ||
+            (c->service[0] && curl->url_set(url, CURLUPART_QUERY, service,
+                                            CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
             (c->scope[0] &&
-             curl_url_set(url, CURLUPART_QUERY, scope, CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
-            curl_url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
+             curl->url_set(url, CURLUPART_QUERY, scope, CURLU_APPENDQUERY | CURLU_URLENCODE) != CURLUE_OK) ||
+            curl->url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
                 return error_set(e, -EPROTO, "%s: the URL of a token server expected, found \"%.200s\"",
                                  r->base, c->realm);
         k = check_url(r, url, text, strncmp(r->base, "https:", 6) == 0, e);
         *ret = k < 0 ? NULL : strdup(text);
-        curl_free(text);
+        curl->free(text);
         return k < 0 || *ret ? k : -ENOMEM;
 }
 

@@ -74,6 +74,13 @@ ParameterizedTestParameters(program, exit_status)
                 {"verity keygen --purpose=other --key=new.key --certificate=new.pem", 2, "found \"other\""},
                 {"verity keygen --purpose=layer --key=new.key --certificate=new.pem --algorithm=dsa", 2,
                  "rsa2048"},
+                {"mkdir l && : >l/libcurl.so.4 && LD_LIBRARY_PATH=l verity image docker://127.0.0.1/a -o x "
+                 "--key=layer.key --certificate=layer.pem --manifest-key=layer.key "
+                 "--manifest-certificate=layer.pem",
+                 2, "libcurl.so.4"},
+                {"mkdir l && : >l/libcurl.so.4 && LD_LIBRARY_PATH=l verity verify t.img "
+                 "--root-hash=$(cat hash)",
+                 0, ""},
                 {"verity", 2, "verb"},
                 {"verity --help", 0, "verify"},
         };
