@@ -218,6 +218,8 @@ static int activate(struct tpm *tpm, ESYS_TR ak, ESYS_TR ek, const struct tpm_cr
                                              ret);
                 if (rc != TSS2_RC_SUCCESS)
                         r = tpm_error(tpm, rc, "ActivateCredential", e);
+                if (r == -EBADMSG) /* its HMAC is over another Name, or of another seed */
+                        r = -EKEYREJECTED;
         }
         tpm_flush(tpm, &policy);
         return r;
