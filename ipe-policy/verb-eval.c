@@ -85,6 +85,7 @@ static int rules_to_json(const struct ipe_policy *p, const struct ipe_subject *s
         return r;
 }
 
+/* Grammar and decisions are the same in both kernels; what is asked about, and which keys count, is not. */
 static void explain_hooks(enum ipe_operation operation, unsigned kernel)
 {
         if (operation == IPE_EXECUTE)
@@ -97,6 +98,8 @@ static void explain_hooks(enum ipe_operation operation, unsigned kernel)
         else
                 printf("  asked when the kernel reads such a file, or is given it in a buffer, which has no "
                        "property\n");
+        printf("  dmverity_signature counts by a key of the secondary or the platform keyring%s\n",
+               kernel == LINUX_7_3 ? ", or of .dm-verity once that is filled and restricted" : "");
 }
 
 struct question {
