@@ -9,11 +9,46 @@ struct attest_options options;
 static const struct arg_verb verbs[] = {
         {"eventlog", "FILE", 1, 1, "Show a firmware log, the PCRs it gives, and whether it is well-formed",
          verb_eventlog},
+        {"predict", "UKI", 1, 1, "Tell what a boot will measure, from the files that it boots from",
+         verb_predict},
+        {"manifest", "UKI", 1, 1, "Sign what an image is and will measure: the build manifest",
+         verb_manifest},
+        {"authorize", "UKI…", 1, 64,
+         "Sign PCR policies that open the data volume under a newer IPE host policy", verb_authorize},
+        {"profile", "FIRMWARE-LOG", 1, 1, "Sign what a machine adds to its firmware's measurements",
+         verb_profile},
+        {"show", "FILE", 1, 1, "Print a signed manifest or profile", verb_show},
         {},
 };
 
+#define PREDICTING "predict manifest authorize"
+#define SIGNING "manifest authorize profile"
+
 static const struct arg_option arguments[] = {
-        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog", "print JSON"},
+        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog predict show", "print JSON"},
+        {"firmware", 0, ARG_STRING, &options.firmware, "FILE", PREDICTING,
+         "the firmware's code (OVMF_CODE): PCRs 0, 2, 3"},
+        {"variables", 0, ARG_STRING, &options.variables, "FILE", PREDICTING,
+         "its variable store (OVMF_VARS): PCR 7"},
+        {"disk", 0, ARG_STRING, &options.disk, "FILE", PREDICTING, "the system disk: PCR 5"},
+        {"profile", 0, ARG_STRING, &options.profile, "FILE", PREDICTING,
+         "a signed machine profile: PCRs 0, 1, 2, 3, 6"},
+        {"ipe-host", 0, ARG_STRING, &options.ipe_host, "FILE", PREDICTING,
+         "signed IPE policy instead of the image's"},
+        {"payload", 0, ARG_STRING, &options.payload, "HEX", "predict manifest",
+         "root hash of the payload disk"},
+        {"against", 0, ARG_LIST, &options.against, "FILE", "predict",
+         "a real log, the firmware's or osguard's: name the first event that differs; may be repeated"},
+        {"packages", 0, ARG_STRING, &options.packages, "FILE", "manifest", "packages.json of the image"},
+        {"name", 0, ARG_STRING, &options.name, "NAME", "profile", "of the profile"},
+        {"key", 0, ARG_STRING, &options.key, "FILE|URI", SIGNING, "private key of the purpose build"},
+        {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", SIGNING, "its certificate"},
+        {"provider", 0, ARG_LIST, &options.providers, "NAME", SIGNING,
+         "OpenSSL provider to load; may be repeated"},
+        {"output", 'o', ARG_STRING, &options.output, "FILE", SIGNING,
+         "what is written; replaced if it is there"},
+        {"trust", 0, ARG_STRING, &options.trust, "DIR", PREDICTING " show",
+         "directory of trusted <purpose>.pem"},
         {},
 };
 

@@ -9,10 +9,18 @@
 
 struct attest_options {
         enum json_mode json;
+        const char *firmware, *variables, *disk, *profile, *ipe_host, *payload, *packages;
+        const char *name, *key, *certificate, *output, *trust;
+        struct arg_list against, providers;
 };
 extern struct attest_options options;
 
 /* Prints the message and gives the exit status: 1 where the answer is no, 2 where it could not be tried. */
 int fail(int r, const struct error *e);
 
+int verb_authorize(int argc, char **argv);
 int verb_eventlog(int argc, char **argv);
+int verb_manifest(int argc, char **argv);
+int verb_predict(int argc, char **argv);
+int verb_profile(int argc, char **argv);
+int verb_show(int argc, char **argv);

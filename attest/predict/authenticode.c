@@ -5,6 +5,7 @@
 #include <openssl/objects.h>
 #include <openssl/pkcs7.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "attest/predict/pe.h"
 #include "base/cleanup.h"

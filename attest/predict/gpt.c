@@ -40,7 +40,7 @@ static int read_table(struct slice head, struct slice *ret_header, struct slice 
 int gpt_event(struct slice head, uint8_t **ret, size_t *ret_size, struct error *e)
 {
         static const uint8_t unused[16];
-        struct slice header, entries;
+        struct slice header = {}, entries = {};
         uint64_t used = 0;
         uint8_t *event;
         int r;

@@ -103,7 +103,7 @@ static int take_entry(struct search *s, const struct entry *entry, struct error 
 static int scan_archive(struct search *s, struct slice archive, size_t *offset, struct error *e)
 {
         for (;;) {
-                struct entry entry;
+                struct entry entry = {};
                 int r = next_entry(archive, offset, &entry, e);
 
                 if (r < 0)

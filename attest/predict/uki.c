@@ -129,8 +129,15 @@ static bool hash_entry(EVP_MD_CTX *hash, unsigned inode, unsigned mode, const ch
 /* The one field that the stub writes in upper case. */
 static bool hash_trailer(EVP_MD_CTX *hash)
 {
-        static const char trailer[] = "0707010000000000000000000000000000000000000001000000000000000000000000"
-                                      "00000000000000000000000B00000000TRAILER!!!\0\0\0";
+        static const char trailer[] = "070701"
+                                      "00000000" /* inode */
+                                      "00000000" /* mode */
+                                      "0000000000000000"
+                                      "00000001" /* links */
+                                      "000000000000000000000000000000000000000000000000"
+                                      "0000000B" /* size of the name */
+                                      "00000000"
+                                      "TRAILER!!!\0\0\0";
 
         return EVP_DigestUpdate(hash, trailer, sizeof(trailer)) == 1;
 }
