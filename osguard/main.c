@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,6 +59,25 @@ static int status(int argc, char **argv)
         return r < 0 ? EXIT_COULD_NOT_TRY : answer;
 }
 
+/* What the owner has to know to sign a recovery token. */
+static int request(int argc, char **argv)
+{
+        _cleanup_json_ sd_json_variant *v = NULL;
+        struct error e = {};
+        int r;
+
+        r = osguard_request(&v, &e);
+        if (r < 0) {
+                log_failure(r, &e);
+                return EXIT_COULD_NOT_TRY;
+        }
+        if (json != JSON_OFF)
+                return json_print(v, json) < 0 ? EXIT_COULD_NOT_TRY : EXIT_SUCCESS;
+        (void)printf("tpm %s counter %" PRIu64 "\n", text(v, "tpm"),
+                     sd_json_variant_unsigned(sd_json_variant_by_key(v, "counter")));
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_COULD_NOT_TRY;
+}
+
 /* PID 1 of a namespace is no reason to set up the machine. */
 static bool is_initramfs(void)
 {
@@ -70,6 +90,7 @@ int main(int argc, char **argv)
 {
         static const struct arg_verb verbs[] = {
                 {"status", "", 0, 0, "Show each link of the chain: expected, found", status},
+                {"request", "", 0, 0, "Show what a recovery token for this machine has to name", request},
                 {},
         };
         static const struct arg_option options[] = {

@@ -68,8 +68,9 @@ struct esp {
 };
 
 #define ESP_DIRECTORY "EFI/holdfast"
-#define MANIFEST_MAX (2u * 1024 * 1024) /* bytes of a signed build manifest, and of the PCR policies' JSON   \
-                                         */
+#define MANIFEST_MAX                                                                                         \
+        (2u * 1024 * 1024) /* bytes of a signed build manifest, and of the PCR policies' JSON                \
+                            */
 #define TOKEN "recovery token"
 
 /* The IPE host policy of this boot: the image's, or a newer one from the ESP. */
@@ -214,3 +215,7 @@ _Noreturn void osguard_boot(void);
 /* The links of the chain as they stand on the running machine, as a JSON array of {name, expected, found,
  * ok}. */
 int osguard_status(sd_json_variant **ret, struct error *e);
+
+/* What a recovery token for this machine has to name, as {tpm, counter}: the Name of the endorsement key in
+ * hexadecimal digits, and the counter's value, 0 where a foreign index lies in its place. */
+int osguard_request(sd_json_variant **ret, struct error *e);

@@ -10,6 +10,7 @@
 #include "osguard/osguard.h"
 #include "osguard/rollback-tpm.h"
 #include "tpm/attestation.h"
+#include "tpm/nv.h"
 
 static int read_endorsement_name(struct tpm *tpm, uint8_t ret[static TPM_NAME_SIZE], struct error *e)
 {
@@ -69,4 +70,28 @@ int boot_recover(struct boot *b, int why, const struct error *message, struct er
         if (r >= 0 && !b->esp.token)
                 r = refuse(why, message->message, name, b->rollback.counter, e);
         return r < 0 ? r : rollback_accept_token(&b->rollback, &token, name, &b->decision, e);
+}
+
+int osguard_request(sd_json_variant **ret, struct error *e)
+{
+        _cleanup_(tpm_free_ptr) struct tpm *tpm = NULL;
+        char hex[2 * TPM_NAME_SIZE + 1];
+        uint8_t name[TPM_NAME_SIZE];
+        uint64_t counter = 0;
+        int r;
+
+        r = tpm_open("device:/dev/tpmrm0", &tpm, e);
+        if (r >= 0)
+                r = read_endorsement_name(tpm, name, e);
+        if (r >= 0) {
+                r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &counter, e);
+                if (r == -EBADMSG)
+                        r = 0;
+        }
+        if (r < 0)
+                return r;
+        hex_encode(name, sizeof(name), hex);
+        r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("tpm", hex),
+                           SD_JSON_BUILD_PAIR_UNSIGNED("counter", counter));
+        return r < 0 ? error_errno(e, r, "request") : 0;
 }

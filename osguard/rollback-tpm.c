@@ -114,6 +114,23 @@ static int remove_foreign(struct tpm *tpm, struct rollback *found, struct error 
         return 0;
 }
 
+/* Both at once, so that no later boot depends on the room in the TPM. */
+static int define_absent(struct tpm *tpm, const struct tpm_public *authority, struct rollback *found,
+                         struct error *e)
+{
+        for (unsigned i = 0; i < 2; i++) {
+                int r;
+
+                if (found->slot_state[i] != INDEX_ABSENT)
+                        continue;
+                r = tpm_nv_define_record(tpm, TPM_NV_RECORD + i, authority, RECORD_SIZE, e);
+                if (r < 0)
+                        return r;
+                found->slot_state[i] = INDEX_EMPTY;
+        }
+        return 0;
+}
+
 int rollback_write(struct tpm *tpm, const struct tpm_authorization *a, struct rollback *found, bool replace,
                    const struct record *next, struct error *e)
 {
@@ -124,8 +141,8 @@ int rollback_write(struct tpm *tpm, const struct tpm_authorization *a, struct ro
         r = record_encode(next, bytes, e);
         if (r >= 0 && replace)
                 r = remove_foreign(tpm, found, e);
-        if (r >= 0 && found->slot_state[slot] == INDEX_ABSENT)
-                r = tpm_nv_define_record(tpm, TPM_NV_RECORD + slot, a->authority, sizeof(bytes), e);
+        if (r >= 0)
+                r = define_absent(tpm, a->authority, found, e);
         if (r >= 0)
                 r = tpm_nv_write_record(tpm, TPM_NV_RECORD + slot, a, bytes, sizeof(bytes), e);
         if (r < 0)

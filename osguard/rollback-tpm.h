@@ -15,7 +15,7 @@ int rollback_start_counter(struct tpm *tpm, struct rollback *found, struct error
 /* Removes the foreign index in the counter's place, as a token permitted it. */
 int rollback_remove_counter(struct tpm *tpm, struct rollback *found, struct error *e);
 
-/* Writes `next` as the candidate, after it made the index if there is none. Foreign indexes are removed if
+/* Writes `next` as the candidate, after it made the indexes that are absent. Foreign indexes are removed if
  * `replace`, else they are -EBADMSG. -EPERM: this boot is not an approved one, see tpm/authorize.h. */
 int rollback_write(struct tpm *tpm, const struct tpm_authorization *a, struct rollback *found, bool replace,
                    const struct record *next, struct error *e);

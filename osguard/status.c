@@ -13,22 +13,14 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/json.h"
-#include "osguard/osguard.h"
+#include "osguard/status.h"
 
 #define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #define IMA_LOG "/sys/kernel/security/ima/ascii_runtime_measurements"
 #define IPE_POLICIES "/sys/kernel/security/ipe/policies"
 #define SMALL 4096u
-#define LOG_MAX (16u * 1024 * 1024)
 
-struct report {
-        sd_json_variant *links;
-        struct image image; /* from the event log */
-        char *table;        /* of the device-mapper device "root" */
-        int r;
-};
-
-static void add(struct report *p, const char *name, const char *expected, const char *found, bool ok)
+void report_add(struct report *p, const char *name, const char *expected, const char *found, bool ok)
 {
         _cleanup_json_ sd_json_variant *link = NULL;
 
@@ -57,7 +49,7 @@ static void add_file(struct report *p, const char *name, const char *path, const
 {
         _cleanup_free_ char *found = first_line(path);
 
-        add(p, name, expected, found ?: "", found && strcmp(found, expected) == 0);
+        report_add(p, name, expected, found ?: "", found && strcmp(found, expected) == 0);
 }
 
 static void add_secure_boot(struct report *p)
@@ -68,12 +60,12 @@ static void add_secure_boot(struct report *p)
         bool on;
 
         if (read_file(AT_FDCWD, SECURE_BOOT, SMALL, &variable, &size, &e) < 0) {
-                add(p, "Secure Boot", "on", e.message, false);
+                report_add(p, "Secure Boot", "on", e.message, false);
                 return;
         }
         /* Four bytes of attributes, then the value (UEFI 2.10, 3.3; efivarfs). */
         on = size == 5 && variable[4] == 1;
-        add(p, "Secure Boot", "on", on ? "on" : "off", on);
+        report_add(p, "Secure Boot", "on", on ? "on" : "off", on);
 }
 
 static void add_lockdown(struct report *p)
@@ -81,7 +73,7 @@ static void add_lockdown(struct report *p)
         _cleanup_free_ char *found = first_line("/sys/kernel/security/lockdown");
         bool ok = found && (strstr(found, "[integrity]") || strstr(found, "[confidentiality]"));
 
-        add(p, "Kernel lockdown", "integrity or above", found ?: "", ok);
+        report_add(p, "Kernel lockdown", "integrity or above", found ?: "", ok);
 }
 
 static void add_root_mount(struct report *p)
@@ -91,13 +83,13 @@ static void add_root_mount(struct report *p)
         bool ok;
 
         if (read_file(AT_FDCWD, "/proc/self/mounts", 1024 * 1024, &mounts, NULL, &e) < 0) {
-                add(p, "Root file system", "erofs, read-only", e.message, false);
+                report_add(p, "Root file system", "erofs, read-only", e.message, false);
                 return;
         }
         ok = strstr(mounts, "/dev/mapper/root / erofs ro,") || strstr(mounts, "/dev/root / erofs ro,") ||
              strstr(mounts, "/dev/dm-0 / erofs ro,");
-        add(p, "Root file system", "erofs on dm-verity, read-only",
-            ok ? "erofs on dm-verity, read-only" : "another", ok);
+        report_add(p, "Root file system", "erofs on dm-verity, read-only",
+                   ok ? "erofs on dm-verity, read-only" : "another", ok);
 }
 
 static char *read_table(const char *name)
@@ -122,10 +114,10 @@ static void add_root_verity(struct report *p)
         const char *table = p->table ?: "no device-mapper table";
 
         verity_geometry_root_hash(&p->image.root, hex);
-        add(p, "Root hash", hex, strstr(table, hex) ? hex : table, hex[0] && strstr(table, hex));
-        add(p, "Root hash signature", "checked by the kernel",
-            strstr(table, "root_hash_sig_key_desc") ? "checked by the kernel" : table,
-            strstr(table, "root_hash_sig_key_desc") != NULL);
+        report_add(p, "Root hash", hex, strstr(table, hex) ? hex : table, hex[0] && strstr(table, hex));
+        report_add(p, "Root hash signature", "checked by the kernel",
+                   strstr(table, "root_hash_sig_key_desc") ? "checked by the kernel" : table,
+                   strstr(table, "root_hash_sig_key_desc") != NULL);
 }
 
 /* The names of the loaded IPE policies, the active one marked with a star. */
@@ -159,7 +151,7 @@ static void add_ipe(struct report *p)
 
         add_file(p, "IPE", "/sys/kernel/security/ipe/enforce", "1");
         (void)snprintf(expected, sizeof(expected), "%s*", p->image.ipe_host.name);
-        add(p, "IPE policy (active*)", expected, found ?: "", found && strcmp(found, expected) == 0);
+        report_add(p, "IPE policy (active*)", expected, found ?: "", found && strcmp(found, expected) == 0);
 }
 
 static void add_bounding_set(struct report *p)
@@ -172,8 +164,8 @@ static void add_bounding_set(struct report *p)
                 line = strstr(status, "\nCapBnd:");
         if (line)
                 set = strtoull(line + strlen("\nCapBnd:"), NULL, 16);
-        add(p, "CAP_MAC_ADMIN in PID 1's bounding set", "no", set & (1ull << CAP_MAC_ADMIN) ? "yes" : "no",
-            !(set & (1ull << CAP_MAC_ADMIN)));
+        report_add(p, "CAP_MAC_ADMIN in PID 1's bounding set", "no",
+                   set & (1ull << CAP_MAC_ADMIN) ? "yes" : "no", !(set & (1ull << CAP_MAC_ADMIN)));
 }
 
 /* The kernel's own log has the table of the root device, as text that it prints in hexadecimal: a verifier
@@ -189,37 +181,34 @@ static void add_kernel_measurement(struct report *p)
         verity_geometry_root_hash(&p->image.root, digest);
         n = snprintf(text, sizeof(text), "root_digest=%s", digest);
         hex_encode(text, (size_t)n, hex);
-        if (read_file(AT_FDCWD, IMA_LOG, LOG_MAX, &log, NULL, &e) >= 0) {
+        if (read_file(AT_FDCWD, IMA_LOG, STATUS_LOG_MAX, &log, NULL, &e) >= 0) {
                 root = strstr(log, hex) != NULL;
                 selinux = strstr(log, "selinux-policy-hash") != NULL;
         }
-        add(p, "Measured by the kernel (PCR 10)", "this root hash, SELinux's policy",
-            !log   ? e.message
-            : root ? (selinux ? "this root hash, SELinux's policy" : "this root hash")
-                   : "not this root hash",
-            root && selinux);
+        report_add(p, "Measured by the kernel (PCR 10)", "this root hash, SELinux's policy",
+                   !log   ? e.message
+                   : root ? (selinux ? "this root hash, SELinux's policy" : "this root hash")
+                          : "not this root hash",
+                   root && selinux);
 }
 
-static void add_measurement(struct report *p, const uint8_t *log, size_t size)
+void report_replay(struct report *p, const char *name, unsigned pcr, const uint8_t *log, size_t size)
 {
-        _cleanup_(tpm_free_ptr) struct tpm *tpm = NULL;
-        uint8_t replayed[32], pcr[32];
+        uint8_t replayed[32], value[32];
         char expected[65] = "", found[65] = "";
         struct error e = {};
         int r;
 
         r = event_log_replay(log, size, replayed, &e);
         if (r >= 0)
-                r = tpm_open("device:/dev/tpmrm0", &tpm, &e);
-        if (r >= 0)
-                r = tpm_pcr_read(tpm, OSGUARD_PCR, pcr, &e);
+                r = p->tpm ? tpm_pcr_read(p->tpm, pcr, value, &e) : error_set(&e, -ENODEV, "no TPM");
         if (r < 0) {
-                add(p, "Measured by osguard (PCR 14)", "the log's replay", e.message, false);
+                report_add(p, name, "the log's replay", e.message, false);
                 return;
         }
         hex_encode(replayed, 32, expected);
-        hex_encode(pcr, 32, found);
-        add(p, "Measured by osguard (PCR 14)", expected, found, memcmp(replayed, pcr, 32) == 0);
+        hex_encode(value, 32, found);
+        report_add(p, name, expected, found, memcmp(replayed, value, 32) == 0);
 }
 
 /* The program that the kernel runs as PID 1 came into its domain by exec: no label is left to chance. */
@@ -229,7 +218,8 @@ static void add_init_domain(struct report *p)
         char *context = NULL;
         const char *found = getpidcon_raw(1, &context) < 0 ? "unreadable" : context;
 
-        add(p, "Domain of PID 1", "init_t", found, strncmp(found, expected, sizeof(expected) - 1) == 0);
+        report_add(p, "Domain of PID 1", "init_t", found,
+                   strncmp(found, expected, sizeof(expected) - 1) == 0);
         freecon(context);
 }
 
@@ -264,7 +254,8 @@ static void add_links(struct report *p, const uint8_t *log, size_t size)
         add_file(p, "kexec closed", "/proc/sys/kernel/kexec_load_disabled", "1");
         add_file(p, "ptrace closed", "/proc/sys/kernel/yama/ptrace_scope", "3");
         add_kernel_measurement(p);
-        add_measurement(p, log, size);
+        report_replay(p, "Measured by osguard (PCR 14)", OSGUARD_PCR, log, size);
+        report_rollback(p, log, size);
 }
 
 int osguard_status(sd_json_variant **ret, struct error *e)
@@ -274,13 +265,15 @@ int osguard_status(sd_json_variant **ret, struct error *e)
         size_t size = 0;
         int r;
 
-        r = read_file(AT_FDCWD, OSGUARD_LOG, LOG_MAX, &log, &size, e);
+        r = read_file(AT_FDCWD, OSGUARD_LOG, STATUS_LOG_MAX, &log, &size, e);
         if (r >= 0)
                 r = image_from_log((uint8_t *)log, size, &report.image, e);
         if (r < 0)
                 return r;
         report.table = read_table("root");
+        (void)tpm_open("device:/dev/tpmrm0", &report.tpm, NULL);
         add_links(&report, (uint8_t *)log, size);
+        tpm_free(report.tpm);
         image_done(&report.image);
         free(report.table);
         if (report.r < 0) {
