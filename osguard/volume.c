@@ -85,12 +85,14 @@ int volume_open(struct boot *b, const struct volume_site *site, struct volume_fo
 
 /* --- the step --- */
 
-static int make_on_esp(struct boot *b, const struct volume_site *site, struct volume_found *found,
-                       struct error *e)
+static int make_with_esp(struct boot *b, const struct volume_site *site, struct volume_found *found,
+                         struct error *e)
 {
         int r, unmounted, esp = -EBADF;
 
         volume_found_done(found);
+        if (site->esp >= 0)
+                return volume_make(b, site, site->esp, found, e);
         r = esp_mount(b->disk, true, &esp, e);
         if (r < 0)
                 return r;
@@ -100,7 +102,7 @@ static int make_on_esp(struct boot *b, const struct volume_site *site, struct vo
         return r < 0 ? r : unmounted;
 }
 
-static int bring_up(struct boot *b, const struct volume_site *site, struct volume_found *found,
+int volume_bring_up(struct boot *b, const struct volume_site *site, struct volume_found *found,
                     struct error *e)
 {
         int r;
@@ -111,7 +113,7 @@ static int bring_up(struct boot *b, const struct volume_site *site, struct volum
         r = volume_decide(b, found, e);
         if (r < 0)
                 return error_prefix(e, r, "%s", site->device);
-        return r > 0 ? make_on_esp(b, site, found, e) : volume_open(b, site, found, e);
+        return r > 0 ? make_with_esp(b, site, found, e) : volume_open(b, site, found, e);
 }
 
 static int log_volume(struct boot *b, const struct volume_found *found, struct error *e)
@@ -135,6 +137,7 @@ static int go_without(struct boot *b, struct error *e)
 int step_volume(struct boot *b, struct error *e)
 {
         struct volume_found found = {};
+        struct volume_site site;
         struct partition p = {};
         struct error why = {};
         int r;
@@ -144,7 +147,8 @@ int step_volume(struct boot *b, struct error *e)
                 return go_without(b, e);
         if (r < 0)
                 return error_set(e, r, "data volume: %s", why.message);
-        r = bring_up(b, &(struct volume_site){p.path, VOLUME_DEVICE, volume_map}, &found, e);
+        site = (struct volume_site){p.path, VOLUME_DEVICE, volume_map, -EBADF};
+        r = volume_bring_up(b, &site, &found, e);
         if (r >= 0)
                 r = log_volume(b, &found, e);
         volume_found_done(&found);

@@ -68,7 +68,12 @@ struct volume_site {
         const char *device; /* the partition */
         const char *mapped; /* the device with the plain text, once `map` made it */
         int (*map)(struct crypt_device *cd, const uint8_t key[static VOLUME_KEY_SIZE]);
+        int esp; /* the root directory of the ESP; -EBADF: to be mounted when a volume is made */
 };
+
+/* Examines, decides, and opens or makes. *found is released by volume_found_done(), also after a failure. */
+int volume_bring_up(struct boot *b, const struct volume_site *site, struct volume_found *found,
+                    struct error *e);
 
 /* Asks the TPM for the key, and maps the volume. -EPERM, -EKEYREJECTED: this boot is not approved of;
  * -EBADMSG: sealed by another TPM. Sets b->next. */
