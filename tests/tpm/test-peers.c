@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <stdarg.h>
 #include <string.h>
+#include <tss2/tss2_tpm2_types.h>
 
 #include "base/file.h"
 #include "base/hex.h"
@@ -148,7 +149,7 @@ Test(peers, unseal)
         struct tpm_pcr_policy approved;
         struct tpm_sealed sealed;
         struct error e = {};
-        uint8_t unique[68] = {[0] = 32, [34] = 32}; /* sizes in the order of the machine */
+        TPMS_ECC_POINT unique = {.x.size = 32, .y.size = 32}; /* the tool takes it as it lies in memory */
 
         extend(tpm, 14, "image");
         authority_approve(&owner, tpm, &approved);
@@ -156,7 +157,7 @@ Test(peers, unseal)
                      e.message);
         put("public", sealed.public_area.bytes, sealed.public_area.size);
         put("private", sealed.private_area, sealed.private_size);
-        put("unique", unique, sizeof(unique));
+        put("unique", &unique, sizeof(unique));
         put("owner.pem", owner.pem, strlen(owner.pem));
         put_signature("signature", &approved);
         free(run("tpm2_loadexternal -Q -C o -G ecc -u owner.pem -c key.ctx -n key.name\n"
