@@ -8,11 +8,12 @@
 #include "registry.h"
 #include "transfer.h"
 
-#define REFERRERS_MAX 64u
+#define SIGNATURES_MAX 64u
 
 struct fetch {
         struct registry *registry;
         struct layout *out;
+        unsigned n_signatures;
 };
 
 static int fetch_blob(const struct fetch *f, const struct oci_descriptor *d, struct error *e)
@@ -104,37 +105,31 @@ static const char *signature_type(sd_json_variant *entry)
         return NULL;
 }
 
-static int fetch_referrers(const struct fetch *f, const char *subject, struct error *e)
+static int fetch_referrer(void *userdata, sd_json_variant *entry, struct error *e)
 {
-        _cleanup_(registry_document_done) struct registry_document index = {};
-        _cleanup_json_ sd_json_variant *v = NULL;
-        sd_json_variant *manifests = NULL;
-        unsigned n = 0;
+        _cleanup_(registry_document_done) struct registry_document d = {};
+        struct oci_descriptor descriptor = {};
+        const char *type = signature_type(entry);
+        struct fetch *f = userdata;
         int r;
 
-        if ((r = registry_get_referrers(f->registry, subject, &index, e)) < 0)
-                return r == -ENOENT ? error_set(e, -ENOKEY, "%s: signatures expected, found none", subject)
-                                    : r;
-        if ((r = json_parse("referrers", index.text, &v, e)) < 0 ||
-            (r = json_array(v, "referrers", "manifests", &manifests, e)) < 0)
-                return -EBADMSG;
-        for (size_t i = 0; i < sd_json_variant_elements(manifests); i++) {
-                _cleanup_(registry_document_done) struct registry_document d = {};
-                sd_json_variant *entry = sd_json_variant_by_index(manifests, i);
-                struct oci_descriptor descriptor = {};
-                const char *type = signature_type(entry);
+        if (!type)
+                return 0;
+        if (++f->n_signatures > SIGNATURES_MAX)
+                return error_set(e, -EBADMSG, "referrers: at most %u signatures expected, found more",
+                                 SIGNATURES_MAX);
+        if ((r = oci_descriptor_parse(entry, "referrers", &descriptor, e)) < 0 ||
+            (r = registry_get_manifest(f->registry, descriptor.digest, &d, e)) < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        r = add_manifest(f, &d, NULL, type, e);
+        return r == -ENOENT ? -EBADMSG : r;
+}
 
-                if (!type)
-                        continue;
-                if (++n > REFERRERS_MAX)
-                        return error_set(e, -EBADMSG, "referrers: at most %u signatures expected, found more",
-                                         REFERRERS_MAX);
-                if ((r = oci_descriptor_parse(entry, "referrers", &descriptor, e)) < 0 ||
-                    (r = registry_get_manifest(f->registry, descriptor.digest, &d, e)) < 0 ||
-                    (r = add_manifest(f, &d, NULL, type, e)) < 0)
-                        return r;
-        }
-        return 0;
+static int fetch_referrers(struct fetch *f, const char *subject, struct error *e)
+{
+        int r = registry_each_referrer(f->registry, subject, fetch_referrer, f, e);
+
+        return r == -ENOENT ? error_set(e, -ENOKEY, "%s: signatures expected, found none", subject) : r;
 }
 
 /* The layers of an image that is signed: nobody else says how much is fetched. */
@@ -158,7 +153,7 @@ static int fetch_layers(const struct fetch *f, const char *name, const struct tr
         return r;
 }
 
-static int fetch_image(const struct fetch *f, const struct registry_reference *reference, const char *name,
+static int fetch_image(struct fetch *f, const struct registry_reference *reference, const char *name,
                        const struct trust_store *trust, struct error *e)
 {
         _cleanup_(registry_document_done) struct registry_document d = {};

@@ -214,6 +214,7 @@ static size_t take_headers(char *line, size_t one, size_t size, void *userdata)
         take_header(line, size, "Content-Type", a->content_type, sizeof(a->content_type));
         take_header(line, size, "Docker-Content-Digest", a->content_digest, sizeof(a->content_digest));
         take_header(line, size, "OCI-Subject", a->subject, sizeof(a->subject));
+        take_header(line, size, "Link", a->link, sizeof(a->link));
         return size;
 }
 

@@ -40,8 +40,9 @@ struct http_request {
 
 struct http_answer {
         long status;
-        char location[4096], authenticate[4096], content_type[128], content_digest[96], subject[96]; /* "" */
-        char *body; /* NUL-terminated */
+        char location[4096], authenticate[4096], content_type[128], content_digest[96], subject[96],
+                link[4096]; /* "" */
+        char *body;         /* NUL-terminated */
         size_t size;
 };
 void http_answer_done(struct http_answer *a);

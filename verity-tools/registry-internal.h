@@ -30,6 +30,14 @@ int registry_request(struct registry *r, struct http_request *q, struct http_ans
 /* The URL of one thing of the repository, to be freed. */
 int registry_url(const struct registry *r, char **ret, const char *kind, const char *name);
 
+/* Gets a document of this digest, or of any for NULL. ret_link: the header Link of the answer, "" if it has
+ * none, to be freed. May be NULL. */
+int registry_get_document(struct registry *r, const char *url, const char *digest,
+                          struct registry_document *ret, char **ret_link, struct error *e);
+
+/* Whether a URL is the registry's own: others never get its credentials. */
+bool registry_same_origin(const struct registry *r, const char *url);
+
 /* The error that an answer stands for. */
 int registry_unexpected(const struct http_request *q, const struct http_answer *a, struct error *e);
 

@@ -47,49 +47,43 @@ static int take_document(struct http_answer *a, const char *digest, struct regis
         return 0;
 }
 
-static int get_document(struct registry *r, const char *kind, const char *name, const char *digest,
-                        struct registry_document *ret, struct error *e)
+int registry_get_document(struct registry *r, const char *url, const char *digest,
+                          struct registry_document *ret, char **ret_link, struct error *e)
 {
         _cleanup_(http_answer_done) struct http_answer a = {};
-        _cleanup_free_ char *url = NULL;
         struct http_request q = {
                 .method = "GET",
+                .url = url,
                 .accept = MANIFEST_TYPES,
                 .max = OCI_MANIFEST_MAX,
                 .total_seconds = DOCUMENT_SECONDS,
         };
+        _cleanup_free_ char *link = NULL;
         int k;
 
-        k = registry_url(r, &url, kind, name);
-        if (k < 0)
-                return k;
-        q.url = url;
         k = registry_request(r, &q, &a, e);
         if (k >= 0 && a.status != 200)
                 return registry_unexpected(&q, &a, e);
         if (k < 0)
                 return k;
+        link = strdup(a.link);
+        if (!link)
+                return -ENOMEM;
         k = take_document(&a, digest, ret, e);
-        return k < 0 ? error_prefix(e, k, "%s", url) : 0;
+        if (k < 0)
+                return error_prefix(e, k, "%s", url);
+        if (ret_link)
+                *ret_link = TAKE_PTR(link);
+        return 0;
 }
 
 int registry_get_manifest(struct registry *r, const char *name, struct registry_document *ret,
                           struct error *e)
 {
-        return get_document(r, "manifests", name, strchr(name, ':') ? name : NULL, ret, e);
-}
+        _cleanup_free_ char *url = NULL;
+        int k = registry_url(r, &url, "manifests", name);
 
-int registry_get_referrers(struct registry *r, const char *subject, struct registry_document *ret,
-                           struct error *e)
-{
-        char tag[80];
-        int k;
-
-        k = get_document(r, "referrers", subject, NULL, ret, e);
-        if (k != -ENOENT)
-                return k;
-        (void)snprintf(tag, sizeof(tag), "sha256-%s", subject + 7);
-        return get_document(r, "manifests", tag, NULL, ret, e);
+        return k < 0 ? k : registry_get_document(r, url, strchr(name, ':') ? name : NULL, ret, NULL, e);
 }
 
 /* A blob on its way to a file. */

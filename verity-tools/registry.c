@@ -77,7 +77,7 @@ int registry_resolve(const struct registry *r, const char *from, const char *loc
 }
 
 /* r->base ends behind the authority, so what follows it there is a path and nothing else. */
-static bool same_origin(const struct registry *r, const char *url)
+bool registry_same_origin(const struct registry *r, const char *url)
 {
         size_t n = strlen(r->base);
 
@@ -229,7 +229,7 @@ static bool is_redirect(long status)
 static int send_once(struct registry *r, struct http_request *q, struct http_answer *a, struct error *e)
 {
         _cleanup_free_ char *authorization = NULL;
-        int k = same_origin(r, q->url) ? copy_authorization(r, &authorization) : 0;
+        int k = registry_same_origin(r, q->url) ? copy_authorization(r, &authorization) : 0;
 
         if (k < 0)
                 return k;
@@ -254,7 +254,7 @@ static int follow(struct registry *r, const struct http_request *request, struct
 
                 if (k < 0)
                         return k;
-                if (a->status == 401 && !challenged && a->authenticate[0] && same_origin(r, q.url)) {
+                if (a->status == 401 && !challenged && a->authenticate[0] && registry_same_origin(r, q.url)) {
                         challenged = true;
                         k = authorise(r, a->authenticate, e);
                         if (k < 0)

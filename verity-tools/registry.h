@@ -47,10 +47,16 @@ int registry_get_manifest(struct registry *r, const char *name, struct registry_
 /* Writes a blob to fd from its beginning: d->size bytes with d->digest or an error. */
 int registry_get_blob(struct registry *r, const struct oci_descriptor *d, int fd, struct error *e);
 
-/* The index of the manifests whose subject is this one: from the referrers API, or from the fallback tag
- * where there is no such API. -ENOENT: none. */
-int registry_get_referrers(struct registry *r, const char *subject, struct registry_document *ret,
+/* Calls for the descriptor of each manifest whose subject is this one: from the referrers API, page by page,
+ * or from the fallback tag where there is no such API. An error of `call` ends it. -ENOENT: there is no list.
+ */
+typedef int (*registry_referrer_t)(void *userdata, sd_json_variant *descriptor, struct error *e);
+int registry_each_referrer(struct registry *r, const char *subject, registry_referrer_t call, void *userdata,
                            struct error *e);
+
+/* The target of the link rel=next in a header Link (RFC 8288). */
+#define REGISTRY_LINK_MAX 4096
+bool registry_link_next(const char *header, char ret[static REGISTRY_LINK_MAX]);
 
 /* Puts a blob of this size and digest, unless it is there. */
 int registry_put_blob(struct registry *r, const char *digest, int fd, uint64_t size, struct error *e);

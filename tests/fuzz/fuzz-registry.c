@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What registries, archives and their users say: the same text as the name of an image, a challenge, an auth
- * file and an archive's manifest. */
+/* What registries, archives and their users say: the same text as the name of an image, a challenge, a Link,
+ * an auth file and an archive's manifest. */
 #include "fuzz.h"
 #include "verity-tools/oci-source.h"
 #include "verity-tools/registry.h"
@@ -38,6 +38,14 @@ static void as_challenge(const char *text)
         PROMISE(!has_control(c.realm) && !has_control(c.service) && !has_control(c.scope));
 }
 
+static void as_link(const char *text)
+{
+        char target[REGISTRY_LINK_MAX] = "";
+
+        if (registry_link_next(text, target))
+                PROMISE(strstr(text, target) && !strchr(target, '>'));
+}
+
 static void as_auth_file(const char *text)
 {
         char *credentials = NULL;
@@ -67,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         as_reference(text);
         as_challenge(text);
+        as_link(text);
         as_auth_file(text);
         as_archive(text);
         free(text);

@@ -20,10 +20,12 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 BASIC = "Basic " + base64.b64encode(b"user:secret").decode()
 seen = {}  # requests by path, for what fails at first
 put = {}  # manifests that were put, by name
-uploads = {}
+uploads = {}  # blobs that were put, by digest
 
 
 def blob(digest):
+    if digest in uploads:
+        return uploads[digest]
     with open(os.path.join(LAYOUT, "blobs/sha256", digest.split(":")[1]), "rb") as f:
         return f.read()
 
@@ -104,6 +106,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind == "referrers" and mode == "api":
             entries = [m["descriptor"] for m in put.values() if m["subject"] == name]
             return self.answer(200, json.dumps({"schemaVersion": 2, "manifests": entries}).encode())
+        if kind == "referrers" and mode.endswith("pages"):
+            return self.page(mode, name)
         if kind == "referrers" and mode == "bigsignature":
             digest = "sha256:" + hashlib.sha256(big_signature()).hexdigest()
             put[digest] = {"body": big_signature()}
@@ -111,6 +115,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                      "artifactType": "application/vnd.holdfast.manifest.signature"}
             return self.answer(200, json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
         return self.blob(mode, name) if kind == "blobs" else self.answer(404)
+
+    def page(self, mode, subject):
+        """One referrer a page, behind a first page of none."""
+        entries = [m["descriptor"] for m in put.values() if m["subject"] == subject]
+        at = int(urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query).get("at", ["0"])[0])
+        where = {"farpages": "https://192.0.2.1/", "endlesspages": "?at=0", "lostpages": "/v2/lostpages/nothing/0"}
+        link = '<?first>; title="a, b; rel=next"; rel=first, <%s>; rel="x next"' % where.get(mode, "?at=%d" % (at + 1))
+        body = json.dumps({"schemaVersion": 2, "manifests": entries[at - 1 : at] if at else []}).encode()
+        self.answer(200, body, **({"Link": link} if at < len(entries) or mode != "pages" else {}))
 
     def manifest(self, mode, name):
         if name in put:
@@ -186,6 +199,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         part = self.path.split("/")
         if part[1] == "upload":
+            uploads[urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)["digest"][0]] = body
             return self.answer(201)
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         manifest = json.loads(body)

@@ -351,6 +351,9 @@ ParameterizedTestParameters(registry, faults_while_verifying)
                 {"lyingheader", -EBADMSG, "Docker-Content-Digest"},
                 {"html", -EBADMSG, "text/html"},
                 {"bigsignature", -EBADMSG, "at most 65536 bytes"},
+                {"farpages", -EPROTO, "the next page on http://127.0.0.1:"},
+                {"endlesspages", -EBADMSG, "at most 32 pages"},
+                {"lostpages", -EBADMSG, "HTTP status 404"},
                 {"absent", -ENOENT, "MANIFEST_UNKNOWN"},
         };
 
@@ -438,6 +441,21 @@ Test(registry, redirects_do_not_leave_tls)
         cr_expect_eq(convert(url("downgrade:1"), "store", NULL, &o, &e), -EPROTO, "%s", e.message);
         cr_expect_not_null(strstr(e.message, "HTTPS expected, found http"), "%s", e.message);
         expect_nothing_left();
+}
+
+Test(registry, referrers_come_in_pages)
+{
+        _cleanup_(trust_store_free_ptr) struct trust_store *trust = NULL;
+        struct registry_options o = {};
+        struct layout *copy = NULL;
+        struct error e = {};
+
+        start_faulty(NULL);
+        cr_assert_eq(convert("source:sample:1", NULL, url("pages:2"), NULL, &e), 0, "%s", e.message);
+        cr_assert_eq(trust_store_open(AT_FDCWD, "trust", &trust, &e), 0, "%s", e.message);
+        cr_expect_eq(layout_fetch(url("pages:2"), "scratch", &o, trust, &copy, &e), 0, "%s", e.message);
+        shell("test $(grep -c '^GET /v2/pages/referrers/' log) = 3");
+        layout_free(copy);
 }
 
 Test(registry, registries_with_the_referrers_api_get_no_tag)
