@@ -11,11 +11,12 @@
 #define BUILD_HOLES_MAX (UINT64_C(256) << 20) /* bytes of sparse files that are not in the tar */
 #define BUILD_INPUT_MAX (UINT64_C(128) << 30) /* bytes of one tar, uncompressed */
 #define BUILD_DEPTH_MAX 256u                  /* directories above an entry */
-#define BUILD_XATTRS_MAX (UINT64_C(4) << 20)  /* bytes of extended attributes, 64 more a set, each different one once */
-#define BUILD_NAMES_MAX (UINT64_C(2) << 20)   /* bytes of names and link targets, and for each entry */
-#define BUILD_ENTRY_NAMES_MAX 112u            /* so many more */
-#define BUILD_INODE_XATTRS 256                /* extended attributes of one inode */
-#define BUILD_INODE_XATTRS_MAX 65536u         /* bytes of those of one inode, as stored */
+#define BUILD_XATTRS_MAX                                                                                     \
+        (UINT64_C(4) << 20) /* bytes of extended attributes, 64 more a set, each different one once */
+#define BUILD_NAMES_MAX (UINT64_C(2) << 20) /* bytes of names and link targets, and for each entry */
+#define BUILD_ENTRY_NAMES_MAX 112u          /* so many more */
+#define BUILD_INODE_XATTRS 256              /* extended attributes of one inode */
+#define BUILD_INODE_XATTRS_MAX 65536u       /* bytes of those of one inode, as stored */
 
 struct build_options {
         const char *file_contexts; /* SELinux labels for a tree, or NULL */
@@ -44,7 +45,7 @@ struct builder_options {
         bool allow_setuid;
         bool merge; /* a later source hides what an earlier one has, as overlayfs would, and whiteouts take
                        away; otherwise they are kept in overlayfs's form */
-        unsigned threads;           /* 1: all in the caller's; 0: one a processor */
+        unsigned threads;  /* 1: all in the caller's; 0: one a processor */
         unsigned builders; /* that work at the same time and share the memory of one; 0: it is alone */
         verity_progress_t progress; /* bytes read of the source at hand, and their number or 0. May be NULL */
         void *userdata;
@@ -122,8 +123,9 @@ struct build_oci_result {
 void build_oci_result_done(struct build_oci_result *r);
 
 /* Converts images to EROFS layers, signed each, and signed manifests, in the layout `output` (NULL: they are
- * only pushed). The source is LAYOUT[:TAG], FILE or docker-archive:FILE[:TAG] from `docker save`, or
- * docker://HOST/REPOSITORY[:TAG][@DIGEST]. An existing layout `output` is replaced, in one step. -EBADMSG:
- * something in the source is not what its digest, size or media type says. */
+ * only pushed). The source is LAYOUT[:TAG], FILE, docker-archive:FILE[:TAG] from `docker save`,
+ * oci-archive:FILE[:TAG] of a layout, or docker://HOST/REPOSITORY[:TAG][@DIGEST]. An existing layout `output`
+ * is replaced, in one step. -EBADMSG: something in the source is not what its digest, size or media type
+ * says. */
 int build_oci(const char *source, const char *output, const struct build_oci_options *o,
               struct build_oci_result *ret, struct error *e);

@@ -181,9 +181,11 @@ static int convert_config(struct conversion *c, const struct oci_image *image, s
                 return error_set(e, -EBADMSG,
                                  "%s: the configuration of an image expected, found media type \"%.80s\"",
                                  image->digest, d.media_type);
-        if ((r = oci_source_read(c->source, &d, OCI_MANIFEST_MAX, &text, e)) < 0 ||
-            (r = json_parse(d.path, text, &config, e)) < 0)
+        r = oci_source_read(c->source, &d, OCI_MANIFEST_MAX, &text, e);
+        if (r < 0)
                 return r;
+        if (json_parse(d.path, text, &config, e) < 0)
+                return -EBADMSG;
         if (!sd_json_variant_is_object(config))
                 return error_set(e, -EBADMSG, "%s: an object expected, found something else", d.path);
         r = sd_json_buildo(&rootfs, SD_JSON_BUILD_PAIR_STRING("type", "layers"),

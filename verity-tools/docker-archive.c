@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What `docker save` writes: a tar with manifest.json, configurations and layers, in the old form
  * (ID/layer.tar) and the new one (blobs/sha256/HEX). Names in it are compared and never become paths. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "layout.h"
+#include "image-archive.h"
 #include "oci-source.h"
 
-#define ENTRIES_MAX 100000u
 #define MEMBERS_MAX 8192u
-#define BLOCK ((size_t)64 * 1024)
 #define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar"
-
-DEFINE_CLEANUP(struct archive *, archive_read_free)
 
 /* --- the tar --- */
 
@@ -47,82 +40,12 @@ static void import_done(struct import *i)
         free(i->manifest);
 }
 
-/* The name as manifest.json writes it. */
-static const char *plain(const char *name)
-{
-        while (strncmp(name, "./", 2) == 0)
-                name += 2;
-        return name;
-}
-
 static struct member *find_member(const struct import *i, const char *name)
 {
         for (size_t k = 0; k < i->n; k++)
                 if (strcmp(i->members[k].name, name) == 0)
                         return &i->members[k];
         return NULL;
-}
-
-/* Calls `entry` for each entry of the archive. */
-static int walk(struct import *i,
-                int (*entry)(struct import *, struct archive *, struct archive_entry *, struct error *),
-                struct error *e)
-{
-        _cleanup_(archive_read_free_ptr) struct archive *a = archive_read_new();
-        struct archive_entry *h = NULL;
-        int k, r = 0;
-
-        if (!a)
-                return -ENOMEM;
-        (void)archive_read_support_filter_gzip(a);
-        (void)archive_read_support_filter_bzip2(a);
-        (void)archive_read_support_filter_xz(a);
-        (void)archive_read_support_filter_zstd(a);
-        (void)archive_read_support_format_tar(a);
-        if (archive_read_open_filename(a, i->path, BLOCK) != ARCHIVE_OK)
-                return error_set(e, -EBADMSG, "%s", archive_error_string(a));
-        for (unsigned n = 0; r >= 0; n++) {
-                k = archive_read_next_header(a, &h);
-                if (k == ARCHIVE_EOF)
-                        return 0;
-                if (k != ARCHIVE_OK)
-                        return error_set(e, -EBADMSG, "at %" PRId64 ": %s", archive_filter_bytes(a, 0),
-                                         archive_error_string(a) ?: "a tar expected");
-                if (n >= ENTRIES_MAX)
-                        return error_set(e, -E2BIG, "at most %u entries expected, found more", ENTRIES_MAX);
-                if (archive_entry_pathname(h))
-                        r = entry(i, a, h, e);
-        }
-        return r;
-}
-
-/* Reads an entry's data piece by piece; the tar's own size bounds it, since no hole is taken. */
-static int copy_data(struct archive *a, const char *name, int fd, struct error *e)
-{
-        const void *data = NULL;
-        size_t size = 0;
-        int64_t offset = 0, written = 0;
-
-        for (;;) {
-                int k = archive_read_data_block(a, &data, &size, &offset), r;
-
-                if (k == ARCHIVE_EOF)
-                        return 0;
-                if (k != ARCHIVE_OK)
-                        return error_set(e, -EBADMSG, "%s: at %" PRId64 ": %s", name,
-                                         archive_filter_bytes(a, 0), archive_error_string(a) ?: "damaged");
-                if (offset != written)
-                        return error_set(e, -EBADMSG,
-                                         "%s: a file without holes expected, found one at %" PRId64, name,
-                                         written);
-                if ((uint64_t)offset + size > BUILD_INPUT_MAX)
-                        return error_set(e, -E2BIG, "%s: at most %" PRIu64 " bytes expected, found more",
-                                         name, BUILD_INPUT_MAX);
-                r = pwrite_full(fd, data, size, (uint64_t)offset);
-                if (r < 0)
-                        return error_errno(e, r, "%s", name);
-                written += (int64_t)size;
-        }
 }
 
 /* ID/layer.tar -> ../OTHER/layer.tar: the name without the steps. NULL if it leaves the archive. */
@@ -169,61 +92,44 @@ static int add_member(struct import *i, const char *name, char *target, struct e
 }
 
 /* First walk: manifest.json, and the links. */
-static int note_entry(struct import *i, struct archive *a, struct archive_entry *h, struct error *e)
+static int note_entry(void *userdata, const struct archive_file *f, struct error *e)
 {
-        const char *name = plain(archive_entry_pathname(h)), *link = archive_entry_symlink(h);
-        int64_t size = archive_entry_size(h);
+        const char *link = archive_entry_symlink(f->entry);
+        struct import *i = userdata;
         char *target;
-        ssize_t n;
         int r;
 
-        if (link && strlen(name) <= DOCKER_NAME_MAX) {
-                target = resolve_link(name, link);
-                r = target ? add_member(i, name, target, e) : 0;
+        if (link && strlen(f->name) <= DOCKER_NAME_MAX) {
+                target = resolve_link(f->name, link);
+                r = target ? add_member(i, f->name, target, e) : 0;
                 if (r < 0)
                         free(target);
                 return r;
         }
-        if (strcmp(name, "manifest.json") != 0)
+        if (strcmp(f->name, "manifest.json") != 0)
                 return 0;
         if (i->manifest)
                 return error_set(e, -EBADMSG, "manifest.json once expected, found it again");
-        if (archive_entry_filetype(h) != AE_IFREG || size < 0 || (uint64_t)size > OCI_MANIFEST_MAX)
-                return error_set(e, -EBADMSG, "manifest.json: a file of at most %zu bytes expected",
-                                 OCI_MANIFEST_MAX);
-        i->manifest = calloc(1, (size_t)size + 1);
-        if (!i->manifest)
-                return -ENOMEM;
-        n = archive_read_data(a, i->manifest, (size_t)size);
-        return n == size ? 0
-                         : error_set(e, -EBADMSG, "manifest.json: %" PRId64 " bytes expected, found less",
-                                     size);
+        return archive_read_text(f, &i->manifest, e);
 }
 
 /* Second walk: what images name becomes a blob. */
-static int take_entry(struct import *i, struct archive *a, struct archive_entry *h, struct error *e)
+static int take_entry(void *userdata, const struct archive_file *f, struct error *e)
 {
-        const char *name = plain(archive_entry_pathname(h));
-        struct member *m = find_member(i, name);
-        _cleanup_close_ int fd = -EBADF;
-        int r;
+        struct import *i = userdata;
+        struct member *m = find_member(i, f->name);
 
         if (!m || !m->wanted || m->target)
                 return 0;
         if (m->blob.digest[0] != '\0')
-                return error_set(e, -EBADMSG, "%.200s: each file once expected, found it again", name);
-        if (archive_entry_filetype(h) != AE_IFREG || archive_entry_hardlink(h))
-                return error_set(e, -EBADMSG, "%.200s: a regular file expected, found something else", name);
-        r = layout_begin_blob(i->layout, 0, &fd, e);
-        if (r >= 0)
-                r = copy_data(a, name, fd, e);
-        return r < 0 ? r : layout_end_blob(i->layout, 0, fd, &m->blob, e);
+                return error_set(e, -EBADMSG, "%.200s: each file once expected, found it again", f->name);
+        return archive_take_blob(f, i->layout, &m->blob, e);
 }
 
 /* Marks the file that this name stands for, through at most one link. */
 static int want(struct import *i, const char *name, struct error *e)
 {
-        struct member *m = find_member(i, plain(name));
+        struct member *m = find_member(i, archive_plain_name(name));
         int r = 0;
 
         if (m && m->target) {
@@ -234,7 +140,7 @@ static int want(struct import *i, const char *name, struct error *e)
                                          name);
         }
         if (!m) {
-                r = add_member(i, plain(name), NULL, e);
+                r = add_member(i, archive_plain_name(name), NULL, e);
                 m = &i->members[i->n - 1];
         }
         if (r >= 0)
@@ -244,7 +150,7 @@ static int want(struct import *i, const char *name, struct error *e)
 
 static int get_blob(const struct import *i, const char *name, const struct oci_blob **ret, struct error *e)
 {
-        const struct member *m = find_member(i, plain(name));
+        const struct member *m = find_member(i, archive_plain_name(name));
 
         if (m && m->target)
                 m = find_member(i, m->target);
@@ -389,7 +295,7 @@ static int import_images(struct import *i, const struct docker_archive *a, struc
                         r = want(i, a->images[k].layers[l], e);
         }
         if (r >= 0)
-                r = walk(i, take_entry, e);
+                r = archive_walk(i->path, take_entry, i, e);
         for (size_t k = 0; r >= 0 && k < a->n; k++)
                 r = add_image(i, &a->images[k], e);
         return r < 0 ? r : layout_write_index(i->layout, e);
@@ -401,9 +307,9 @@ int docker_archive_import(const char *path, struct layout *l, struct error *e)
         struct import i = {.path = path, .layout = l};
         int r;
 
-        r = walk(&i, note_entry, e);
+        r = archive_walk(path, note_entry, &i, e);
         if (r >= 0 && !i.manifest)
-                r = error_set(e, -EBADMSG, "manifest.json expected in the archive, not found");
+                r = error_set(e, -ENOMSG, "manifest.json expected in the archive, not found");
         if (r >= 0)
                 r = docker_archive_parse(i.manifest, &images, e);
         if (r >= 0)

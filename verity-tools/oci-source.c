@@ -9,12 +9,13 @@
 #include <sys/utsname.h>
 
 #include "base/file.h"
-#include "layout.h"
+#include "image-archive.h"
 #include "output.h"
 #include "registry.h"
 
 #define INDEX_DEPTH_MAX 3
-#define ARCHIVE_PREFIX "docker-archive:"
+#define DOCKER_PREFIX "docker-archive:"
+#define OCI_PREFIX "oci-archive:"
 
 struct oci_source {
         struct registry *registry; /* or NULL: the layout */
@@ -131,18 +132,35 @@ static int open_layout(struct oci_source *s, const char *path, struct error *e)
         return s->layout_fd < 0 ? error_errno(e, -errno, "%s", path) : 0;
 }
 
-static int open_archive(struct oci_source *s, const char *path, struct error *e)
+typedef int (*import_t)(const char *path, struct layout *l, struct error *e);
+
+/* What Docker 25 and later write is both; its names of images are those of manifest.json. */
+static int import_either(const char *path, struct layout *l, struct error *e)
+{
+        int r = docker_archive_import(path, l, e);
+
+        if (r != -ENOMSG)
+                return r;
+        r = oci_archive_import(path, l, e);
+        return r == -ENOMSG ? error_set(e, r, "%s: manifest.json or index.json expected in the archive", path)
+                            : r;
+}
+
+static int open_archive(struct oci_source *s, const char *path, import_t import, struct error *e)
 {
         int r;
 
         r = layout_new(s->scratch, &s->unpacked, e);
         if (r >= 0)
-                r = docker_archive_import(path, s->unpacked, e);
+                r = import(path, s->unpacked, e);
+        if (r == -ENOMSG)
+                return -EBADMSG;
         return r < 0 ? r : open_layout(s, layout_path(s->unpacked), e);
 }
 
-/* PATH or PATH:TAG; what is there by the whole name has no tag. */
-static int open_path(struct oci_source *s, const char *operand, bool archive, struct error *e)
+/* PATH or PATH:TAG; what is there by the whole name has no tag. import: NULL for a layout, or an archive of
+ * any kind. */
+static int open_path(struct oci_source *s, const char *operand, import_t import, struct error *e)
 {
         _cleanup_free_ char *path = NULL;
         const char *colon = NULL, *base;
@@ -163,7 +181,9 @@ static int open_path(struct oci_source *s, const char *operand, bool archive, st
                 return -ENOMEM;
         if (stat(path, &st) < 0)
                 return error_errno(e, -errno, "%s", path);
-        return archive || S_ISREG(st.st_mode) ? open_archive(s, path, e) : open_layout(s, path, e);
+        if (!import && !S_ISDIR(st.st_mode))
+                import = import_either;
+        return import ? open_archive(s, path, import, e) : open_layout(s, path, e);
 }
 
 int oci_source_open(const char *operand, const struct oci_source_options *o, struct oci_source **ret,
@@ -183,10 +203,12 @@ int oci_source_open(const char *operand, const struct oci_source_options *o, str
                 return r;
         if (strncmp(operand, OCI_REGISTRY_PREFIX, strlen(OCI_REGISTRY_PREFIX)) == 0)
                 r = open_registry(s, operand + strlen(OCI_REGISTRY_PREFIX), &o->registry, e);
-        else if (strncmp(operand, ARCHIVE_PREFIX, strlen(ARCHIVE_PREFIX)) == 0)
-                r = open_path(s, operand + strlen(ARCHIVE_PREFIX), true, e);
+        else if (strncmp(operand, DOCKER_PREFIX, strlen(DOCKER_PREFIX)) == 0)
+                r = open_path(s, operand + strlen(DOCKER_PREFIX), docker_archive_import, e);
+        else if (strncmp(operand, OCI_PREFIX, strlen(OCI_PREFIX)) == 0)
+                r = open_path(s, operand + strlen(OCI_PREFIX), oci_archive_import, e);
         else
-                r = open_path(s, operand, false, e);
+                r = open_path(s, operand, NULL, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
@@ -441,7 +463,9 @@ static int read_index(const struct oci_source *s, sd_json_variant **ret, struct 
         int r;
 
         r = oci_read_file(s->layout_fd, "index.json", OCI_INDEX_MAX, &text, e);
-        return r < 0 ? r : json_parse("index.json", text, ret, e);
+        if (r < 0)
+                return r;
+        return json_parse("index.json", text, ret, e) < 0 ? -EBADMSG : 0;
 }
 
 int oci_source_images(const struct oci_source *s, struct oci_image **ret, size_t *ret_n, struct error *e)
@@ -454,10 +478,10 @@ int oci_source_images(const struct oci_source *s, struct oci_image **ret, size_t
 
         if (!s->registry) {
                 r = read_index(s, &index, e);
-                if (r >= 0)
-                        r = json_array(index, "index.json", "manifests", &manifests, e);
                 if (r < 0)
                         return r;
+                if (json_array(index, "index.json", "manifests", &manifests, e) < 0)
+                        return -EBADMSG;
                 max = sd_json_variant_elements(manifests);
                 if (max > STORE_IMAGES_MAX)
                         return error_set(e, -EBADMSG, "index.json: at most %d manifests expected, found more",

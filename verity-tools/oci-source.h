@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where images come from: a layout, an archive that `docker save` made, or a registry. Documents are checked
- * against their digests; a blob's content is the reader's to check. */
+/* Where images come from: a layout, an archive of one or of `docker save`, or a registry. Documents are
+ * checked against their digests; a blob's content is the reader's to check. */
 #pragma once
 
 #include "verity-tools/build.h"
@@ -14,7 +14,7 @@ struct oci_source_options {
         struct registry_options registry;
 };
 
-/* LAYOUT[:TAG], docker-archive:FILE[:TAG], FILE, or docker://… */
+/* LAYOUT[:TAG], docker-archive:FILE[:TAG], oci-archive:FILE[:TAG], FILE for either, or docker://… */
 int oci_source_open(const char *operand, const struct oci_source_options *o, struct oci_source **ret,
                     struct error *e);
 struct oci_source *oci_source_free(struct oci_source *s);
@@ -66,8 +66,3 @@ struct docker_archive {
 };
 int docker_archive_parse(const char *text, struct docker_archive *ret, struct error *e);
 void docker_archive_done(struct docker_archive *a);
-
-struct layout;
-
-/* Unpacks the images of the archive as blobs of a layout that is not published. */
-int docker_archive_import(const char *path, struct layout *l, struct error *e);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the entries of an archive mean is decided here, once; libarchive knows the dialects. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/posix_acl.h>
@@ -10,16 +8,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "base/file.h"
 #include "build-internal.h"
-#include "decompress.h"
+#include "tar-input.h"
 
 #define WHITEOUT ".wh."
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 #define WHITEOUT_OTHER ".wh..wh." /* AUFS's own files */
-
-/* Bytes that libarchive may read to learn of one entry: it keeps lists of what is sparse in memory. */
-#define HEADER_MAX ((size_t)2 * 1024 * 1024)
 
 #define MAJOR_MAX 0xfffu
 #define MINOR_MAX 0xfffffu
@@ -27,49 +21,10 @@
 
 struct reader {
         struct builder *b;
-        struct archive *archive;
-        struct decompressor *input;
+        struct tar_input input;
         const char *name; /* of the tar, for messages */
-        uint64_t total;   /* bytes of the file */
         uint64_t n;       /* entries */
-        bool in_header;   /* of the next entry */
-        size_t header;    /* bytes read for it */
-        bool at_end;      /* of the file */
-        int failed;       /* the input's error, which is the cause of libarchive's */
-        struct error error;
 };
-
-static void archive_read_done(struct archive **a)
-{
-        if (*a)
-                (void)archive_read_free(*a);
-}
-
-static la_ssize_t read_input(struct archive *a, void *userdata, const void **ret)
-{
-        struct reader *t = userdata;
-        size_t size = 0;
-
-        t->failed = decompressor_next(t->input, ret, &size, &t->error);
-        if (t->failed >= 0 && t->in_header && (t->header += size) > HEADER_MAX)
-                t->failed = error_set(&t->error, -E2BIG, "headers of at most %zu bytes expected, found more",
-                                      HEADER_MAX);
-        if (t->failed < 0) {
-                archive_set_error(a, -t->failed, "%s", t->error.message);
-                return ARCHIVE_FATAL;
-        }
-        if (t->b->o.progress)
-                t->b->o.progress(t->b->o.userdata, decompressor_position(t->input), t->total);
-        t->at_end = size == 0;
-        return (la_ssize_t)size;
-}
-
-static int archive_failed(struct reader *t, int r, struct error *e)
-{
-        if (t->failed < 0)
-                return error_set(e, t->failed, "%s", t->error.message);
-        return error_set(e, r, "%s", archive_error_string(t->archive) ?: "not a tar archive");
-}
 
 /* --- one entry's attributes --- */
 
@@ -238,13 +193,13 @@ static int add_content(struct reader *t, struct archive_entry *entry, uint64_t s
                 la_int64_t offset;
                 int r;
 
-                r = archive_read_data_block(t->archive, &block, &n, &offset);
+                r = archive_read_data_block(t->input.archive, &block, &n, &offset);
                 if (r == ARCHIVE_EOF) {
                         r = check_stored(stored_bytes(entry, size), found, e);
                         return r < 0 ? r : add_hole(t, size - at, e);
                 }
                 if (r != ARCHIVE_OK)
-                        return archive_failed(t, -EBADMSG, e);
+                        return tar_input_failed(&t->input, -EBADMSG, e);
                 if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > size ||
                     n > size - (uint64_t)offset)
                         return error_set(e, -EBADMSG,
@@ -330,7 +285,7 @@ static int add_entry(struct reader *t, struct archive_entry *entry, struct error
 /* Says which entry a message is about; libarchive does not always know where it was. */
 static int about_entry(struct reader *t, int r, const char *path, struct error *e)
 {
-        int64_t at = archive_read_header_position(t->archive);
+        int64_t at = archive_read_header_position(t->input.archive);
 
         if (path)
                 (void)error_prefix(e, r, "%.200s", path);
@@ -339,88 +294,49 @@ static int about_entry(struct reader *t, int r, const char *path, struct error *
         return error_prefix(e, r, "%s: entry %" PRIu64, t->name, t->n);
 }
 
-/* POSIX wants two blocks of zeros behind the last entry. Where they are missing the file ended before
- * libarchive did, and there may have been more entries. */
-static int check_end(const struct reader *t, struct error *e)
-{
-        if (!t->at_end)
-                return 0;
-        return error_set(e, -EBADMSG,
-                         "%s: byte %" PRId64
-                         ": two blocks of zeros expected behind the last entry, found the end",
-                         t->name, archive_filter_bytes(t->archive, 0));
-}
-
 static int add_entries(struct reader *t, struct error *e)
 {
-        for (;;) {
-                struct archive_entry *entry;
-                int r;
+        struct archive_entry *entry;
+        int r;
 
-                t->in_header = true;
-                t->header = 0;
-                r = archive_read_next_header(t->archive, &entry);
-                t->in_header = false;
-                if (r == ARCHIVE_EOF)
-                        return check_end(t, e);
+        while ((r = tar_input_next(&t->input, &entry, e)) > 0) {
                 t->n++;
-                if (r != ARCHIVE_OK || archive_errno(t->archive) != 0)
-                        return about_entry(t, archive_failed(t, -EBADMSG, e), NULL, e);
                 r = add_entry(t, entry, e);
-                if (r >= 0 && archive_read_data_skip(t->archive) < ARCHIVE_OK)
-                        r = archive_failed(t, -EBADMSG, e);
+                if (r >= 0 && archive_read_data_skip(t->input.archive) < ARCHIVE_OK)
+                        r = tar_input_failed(&t->input, -EBADMSG, e);
                 if (r < 0)
                         return about_entry(t, r, archive_entry_pathname(entry), e);
         }
-}
-
-/* What lies behind the archive's end is read too: the checksum of a compressed file stands there. */
-static int read_rest(struct reader *t, struct error *e)
-{
-        const void *unused;
-        size_t size;
-        int r;
-
-        do
-                r = decompressor_next(t->input, &unused, &size, e);
-        while (r >= 0 && size > 0);
-        return r < 0 ? error_prefix(e, r, "%s", t->name) : 0;
+        if (r < 0)
+                t->n++;
+        return r < 0 ? about_entry(t, r, NULL, e) : 0;
 }
 
 static int read_archive(struct reader *t, struct error *e)
 {
-        int r;
+        int r = add_entries(t, e);
 
-        if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK ||
-            archive_read_open(t->archive, t, NULL, read_input, NULL) != ARCHIVE_OK)
-                return error_prefix(e, archive_failed(t, -EBADMSG, e), "%s", t->name);
-        r = add_entries(t, e);
-        return r < 0 ? r : read_rest(t, e);
+        if (r < 0)
+                return r;
+        r = tar_input_finish(&t->input, e);
+        return r < 0 ? error_prefix(e, r, "%s", t->name) : 0;
 }
 
 int builder_add_tar(struct builder *b, const struct build_tar *tar, struct error *e)
 {
-        _cleanup_(archive_read_done) struct archive *a = archive_read_new();
-        _cleanup_(decompressor_free_ptr) struct decompressor *input = NULL;
-        struct reader t = {.b = b, .archive = a, .name = tar->name};
+        struct reader t = {.b = b, .name = tar->name};
         locale_t utf8, before;
         int r;
 
-        if (!a)
-                return -ENOMEM;
-        r = decompressor_new(tar, &input, e);
-        if (r < 0)
-                return error_prefix(e, r, "%s", tar->name);
-        t.input = input;
-        if (file_size(tar->fd, &t.total) < 0)
-                t.total = 0;
-        file_tree_begin_source(&b->tree);
         /* Names of pax archives are UTF-8 whatever the caller's locale. */
         utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
         if (!utf8)
                 return error_errno(e, -errno, "locale C.UTF-8");
         before = uselocale(utf8);
-        r = read_archive(&t, e);
+        file_tree_begin_source(&b->tree);
+        r = tar_input_open(&t.input, tar, b->o.progress, b->o.userdata, e);
+        r = r < 0 ? error_prefix(e, r, "%s", tar->name) : read_archive(&t, e);
+        tar_input_done(&t.input);
         (void)uselocale(before);
         freelocale(utf8);
         return r;

@@ -446,6 +446,68 @@ ParameterizedTest(struct damage *d, oci, bad_archives)
         expect_nothing_left();
 }
 
+/* As skopeo writes them, and as tar does. */
+Test(oci, archives_of_layouts)
+{
+        struct error e = {};
+
+        shell("skopeo --insecure-policy copy -q oci:source:sample:1 oci-archive:skopeo.tar:sample:1 && "
+              "tar -C source -czf plain.tar.gz . && "
+              "cp skopeo.tar blobs.tar && tar --delete -f blobs.tar index.json");
+        cr_expect_eq(convert("oci-archive:skopeo.tar:sample:1", &e), 0, "%s", e.message);
+        shell("grep -o 'sha256:[0-9a-f]*' store/index.json | head -1 >first");
+        cr_expect_eq(convert("skopeo.tar", &e), 0, "%s", e.message);
+        shell("grep -q $(cat first) store/index.json");
+        cr_expect_eq(convert("plain.tar.gz", &e), 0, "%s", e.message);
+        shell("grep -q $(cat first) store/index.json && %s/verity verify store --trust=trust && rm -r store",
+              BIN_DIR);
+        cr_expect_eq(convert("oci-archive:plain.tar.gz:other:1", &e), -ENOENT, "%s", e.message);
+        cr_expect_eq(convert("docker-archive:skopeo.tar", &e), -EBADMSG, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "manifest.json expected"), "%s", e.message);
+        cr_expect_eq(convert("blobs.tar", &e), -EBADMSG, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "manifest.json or index.json expected"), "%s", e.message);
+        expect_nothing_left();
+}
+
+ParameterizedTestParameters(oci, bad_archives_of_layouts)
+{
+        static struct damage cases[] = {
+                {"index is no JSON", "echo x >index.json", -EBADMSG},
+                {"index has no list", "echo '{}' >index.json", -EBADMSG},
+                {"index is huge", "truncate -s 5M index.json", -EBADMSG},
+                {"a blob of another digest", "for f in blobs/sha256/*; do echo >>$f; done", -EBADMSG},
+                {"a blob is a link", "cd blobs/sha256 && for f in *; do ln -sf /etc/passwd $f; done",
+                 -EBADMSG},
+                {"a blob is a directory", "mkdir blobs/sha256/x", -EBADMSG},
+                {"a blob without a digest", "echo >blobs/sha256/x", -EBADMSG},
+                {"no blobs", "rm blobs/sha256/*", -ENOENT},
+        };
+
+        return cr_make_param_array(struct damage, cases, ELEMENTSOF(cases));
+}
+
+ParameterizedTest(struct damage *d, oci, bad_archives_of_layouts)
+{
+        struct error e = {};
+
+        shell("cd source && %s", d->line);
+        shell("tar -C source -cf bad.tar .");
+        cr_expect_eq(convert("bad.tar", &e), d->error, "%s: %s", d->what, e.message);
+        cr_expect_neq(e.message[0], '\0', "%s", d->what);
+        expect_nothing_left();
+}
+
+/* An archive may ask for as little memory as a layer. */
+Test(oci, archives_with_windows_that_are_too_large)
+{
+        struct error e = {};
+
+        make_old_archive();
+        shell("truncate -s 70M save/hole && tar -C save -cf - . | zstd -q --long=27 >large.tar");
+        cr_expect_eq(convert("large.tar", &e), -E2BIG, "%s", e.message);
+        cr_expect_not_null(strstr(e.message, "large.tar: "), "%s", e.message);
+}
+
 Test(oci, archives_that_are_damaged)
 {
         struct error e = {};
@@ -470,6 +532,8 @@ ParameterizedTestParameters(oci, bad_layouts)
         static struct damage cases[] = {
                 {"no index", "rm index.json", -ENOENT},
                 {"index is a link", "mv index.json ../i && ln -s ../i index.json", -ELOOP},
+                {"index is no JSON", "echo x >index.json", -EBADMSG},
+                {"index without a list", "echo '{\"manifests\":1}' >index.json", -EBADMSG},
                 {"no images", "echo '{\"manifests\":[]}' >index.json", -ENOENT},
                 {"a layer is longer", "for f in $(find blobs -size +8); do echo >>$f; done", -EBADMSG},
                 {"a layer is shorter", "for f in $(find blobs -size +8); do truncate -s -1 $f; done",
@@ -537,6 +601,29 @@ ParameterizedTest(struct lie *l, oci, lying_manifests)
         cr_expect_eq(convert("source", &e), l->error, "%s: %s", l->to, e.message);
         cr_expect_not_null(strstr(e.message, l->message), "%s: %s", l->to, e.message);
         expect_nothing_left();
+}
+
+/* The digest of a blob holds that is not what it should be. */
+Test(oci, configurations_that_are_none)
+{
+        static const char *const texts[] = {"x", "", "[]", "7", "{\"a\":"};
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                struct named_blob config = put_blob("source", texts[i], strlen(texts[i]));
+                struct error e = {};
+
+                shell("cd source && m=$(grep -o 'sha256:[0-9a-f]*' index.json | cut -c8-) && sed "
+                      "'s|\"config\":{\\([^}]*\\)\"digest\":\"[^\"]*\",\"size\":[0-9]*|"
+                      "\"config\":{\\1\"digest\":\"%s\",\"size\":%zu|' blobs/sha256/$m >new && "
+                      "grep -q %s new && d=$(sha256sum new | cut -c1-64) && s=$(stat -c %%s new) && "
+                      "mv new blobs/sha256/$d && "
+                      "sed -i \"s/sha256:$m\\\",\\\"size\\\":[0-9]*/sha256:$d\\\",\\\"size\\\":$s/\" "
+                      "index.json",
+                      config.digest, config.size, config.digest);
+                cr_expect_eq(convert("source", &e), -EBADMSG, "%s: %s", texts[i], e.message);
+                cr_expect_not_null(strstr(e.message, config.digest + 7), "%s", e.message);
+                expect_nothing_left();
+        }
 }
 
 Test(oci, too_many_layers)
@@ -618,6 +705,32 @@ ParameterizedTest(struct reference *c, names, references)
         cr_expect_str_eq(r.host, c->host);
         cr_expect_str_eq(r.repository, c->repository);
         cr_expect_str_eq(r.tag, c->tag);
+}
+
+Test(names, the_next_page)
+{
+        static const char *const links[][2] = {
+                {"<a>; rel=\"next\"", "a"},
+                {"</v2/x?last=b&n=1>;rel=next", "/v2/x?last=b&n=1"},
+                {"<a>; rel=prev, <b>; REL=\"first Next\"", "b"},
+                {"<a>; title=\"x; rel=next, \\\"\"; rel=prev,<b,;c> ; n=1 ; rel=next ; m", "b,;c"},
+                {"<>; rel=next", ""},
+                {"", NULL},
+                {"a; rel=next", NULL},
+                {"<a; rel=next", NULL},
+                {"<a>", NULL},
+                {"<a>; rel=\"nextnext\"", NULL},
+                {"<a>; norel=next", NULL},
+                {"<a>; rel=", NULL},
+                {"<a>; title=\"x; rel=next", NULL},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(links); i++) {
+                char found[REGISTRY_LINK_MAX] = "-";
+
+                cr_expect_eq(registry_link_next(links[i][0], found), links[i][1] != NULL, "%s", links[i][0]);
+                cr_expect_str_eq(found, links[i][1] ?: "-", "%s", links[i][0]);
+        }
 }
 
 Test(names, challenges)
