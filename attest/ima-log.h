@@ -22,7 +22,8 @@
 struct ima_entry {
         uint32_t number; /* counted from 0 */
         uint32_t pcr;
-        bool violation; /* the file was open for writing while it was measured: nothing is known of it */
+        bool violation; /* a file was open for writing while it was measured; the rest of the entry is not
+                           measured */
         char template_name[16];
         const uint8_t *template_data;
         size_t template_size;

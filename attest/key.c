@@ -23,10 +23,9 @@ struct attestation_key *attestation_key_free(struct attestation_key *key)
         return NULL;
 }
 
-const uint8_t *attestation_key_name(const struct attestation_key *key, size_t *ret_size)
+const uint8_t *attestation_key_name(const struct attestation_key *key)
 {
-        *ret_size = key->name_size;
-        return key->name_size ? key->name : NULL;
+        return key->has_name ? key->name : NULL;
 }
 
 const uint8_t *attestation_key_fingerprint(const struct attestation_key *key)
@@ -132,6 +131,17 @@ static int set_fingerprint(struct attestation_key *key)
         return r;
 }
 
+/* Whether these bytes are the key's one form. */
+static bool is_canonical(EVP_PKEY *pkey, const void *spki, size_t size)
+{
+        unsigned char *der = NULL;
+        int n = i2d_PUBKEY(pkey, &der);
+        bool same = n > 0 && (size_t)n == size && memcmp(der, spki, size) == 0;
+
+        OPENSSL_free(der);
+        return same;
+}
+
 static int finish(struct attestation_key *key, struct error *e)
 {
         if (!key->pkey || !is_strong(key->pkey))
@@ -139,19 +149,6 @@ static int finish(struct attestation_key *key, struct error *e)
                                  "attestation key: RSA of 2048 to 4096 bits, or a point on P-256, "
                                  "P-384 or P-521 expected");
         return set_fingerprint(key);
-}
-
-/* The Name: nameAlg, then the digest of the TPMT_PUBLIC. */
-static int set_name(struct attestation_key *key, TPMI_ALG_HASH algorithm, const uint8_t *area, size_t size)
-{
-        size_t n = pcr_digest_size(algorithm);
-
-        if (n == 0 || algorithm == PCR_SHA1)
-                return -EKEYREJECTED;
-        key->name[0] = (uint8_t)(algorithm >> 8);
-        key->name[1] = (uint8_t)algorithm;
-        key->name_size = 2 + n;
-        return pcr_hash(algorithm, area, size, key->name + 2);
 }
 
 /* The signature scheme that the key's area fixes. */
@@ -173,30 +170,21 @@ static int set_scheme(struct attestation_key *key, const TPMT_PUBLIC *p)
         }
 }
 
-/* Unmarshals and demands that marshalling gives the same bytes, so that one key has one form. */
-static int unmarshal(const void *bytes, size_t size, TPM2B_PUBLIC *ret)
-{
-        uint8_t again[QUOTE_PART_MAX];
-        size_t offset = 0, n = 0;
-
-        if (size > QUOTE_PART_MAX ||
-            Tss2_MU_TPM2B_PUBLIC_Unmarshal(bytes, size, &offset, ret) != TSS2_RC_SUCCESS || offset != size ||
-            Tss2_MU_TPM2B_PUBLIC_Marshal(ret, again, sizeof(again), &n) != TSS2_RC_SUCCESS || n != size ||
-            memcmp(again, bytes, n) != 0)
-                return -EBADMSG;
-        return 0;
-}
-
 int attestation_key_from_public(const void *public_area, size_t size, struct attestation_key **ret,
                                 struct error *e)
 {
         _cleanup_(attestation_key_free_ptr) struct attestation_key *key = calloc(1, sizeof(*key));
+        struct tpm_public area;
         TPM2B_PUBLIC p = {};
+        size_t offset = 0;
         int r;
 
         if (!key)
                 return -ENOMEM;
-        if (unmarshal(public_area, size, &p) < 0)
+        r = tpm_public_parse(public_area, size, &area, e);
+        if (r < 0)
+                return error_prefix(e, r, "attestation key");
+        if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(area.bytes, area.size, &offset, &p) != TSS2_RC_SUCCESS)
                 return error_set(e, -EBADMSG, "attestation key: one TPM2B_PUBLIC expected");
         if ((p.publicArea.objectAttributes & (ATTESTATION_ATTRIBUTES | TPMA_OBJECT_DECRYPT)) !=
             ATTESTATION_ATTRIBUTES)
@@ -208,10 +196,8 @@ int attestation_key_from_public(const void *public_area, size_t size, struct att
                 return error_set(e, -EKEYREJECTED,
                                  "attestation key: RSASSA or ECDSA expected, found scheme 0x%04x",
                                  key->scheme);
-        if (set_name(key, p.publicArea.nameAlg, (const uint8_t *)public_area + 2, size - 2) < 0)
-                return error_set(e, -EKEYREJECTED,
-                                 "attestation key: a Name of SHA-256 or longer expected, found 0x%04x",
-                                 p.publicArea.nameAlg);
+        memcpy(key->name, area.name, sizeof(key->name));
+        key->has_name = true;
         r = finish(key, e);
         if (r < 0)
                 return r;
@@ -229,7 +215,7 @@ int attestation_key_from_spki(const void *der, size_t size, struct attestation_k
                 return -ENOMEM;
         if (size <= QUOTE_PART_MAX)
                 key->pkey = d2i_PUBKEY(NULL, &p, (long)size);
-        if (!key->pkey || p != (const unsigned char *)der + size)
+        if (!key->pkey || !is_canonical(key->pkey, der, size))
                 return error_set(e, -EBADMSG, "attestation key: one SubjectPublicKeyInfo expected");
         key->scheme = EVP_PKEY_is_a(key->pkey, "RSA") ? TPM2_ALG_RSASSA : TPM2_ALG_ECDSA;
         r = finish(key, e);

@@ -14,6 +14,7 @@
 #include "attest/pcr.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "tpm/public.h"
 
 #define QUOTE_NONCE_MIN 8u
 #define QUOTE_NONCE_MAX 64u
@@ -23,10 +24,10 @@
 
 struct attestation_key;
 
-/* From a marshalled TPM2B_PUBLIC with nothing behind it. It has to be what can only sign what the TPM itself
- * made: sign, restricted, fixedTPM, fixedParent, sensitiveDataOrigin, not decrypt. -EBADMSG: not a public
- * area; -EKEYREJECTED: another kind of key. That the key is in a real TPM, and whose, is for the caller to
- * know: its Name was proven by credential activation, or somebody trusted certified it. */
+/* From a marshalled TPM2B_PUBLIC as tpm_public_parse() takes it. It has to be what can only sign what the TPM
+ * itself made: sign, restricted, fixedTPM, fixedParent, sensitiveDataOrigin, not decrypt. -EBADMSG: not a
+ * public area; -EKEYREJECTED: another kind of key. That the key is in a real TPM, and whose, is for the
+ * caller to know: its Name was proven by credential activation, or somebody trusted certified it. */
 int attestation_key_from_public(const void *public_area, size_t size, struct attestation_key **ret,
                                 struct error *e);
 
@@ -36,8 +37,8 @@ int attestation_key_from_spki(const void *der, size_t size, struct attestation_k
 struct attestation_key *attestation_key_free(struct attestation_key *key);
 DEFINE_CLEANUP(struct attestation_key *, attestation_key_free)
 
-/* The TPM Name: nameAlg and the public area's digest. NULL if there is none. */
-const uint8_t *attestation_key_name(const struct attestation_key *key, size_t *ret_size);
+/* The TPM Name, TPM_NAME_SIZE bytes; NULL if there is none. */
+const uint8_t *attestation_key_name(const struct attestation_key *key);
 
 /* SHA-256 of the SubjectPublicKeyInfo in DER. */
 const uint8_t *attestation_key_fingerprint(const struct attestation_key *key);
