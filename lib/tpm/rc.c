@@ -31,6 +31,7 @@ static const struct meaning tss_codes[] = {
         {TSS2_BASE_RC_MEMORY, -ENOMEM},
         {TSS2_BASE_RC_IO_ERROR, -ENODEV},
         {TSS2_BASE_RC_NO_CONNECTION, -ENODEV},
+        {TSS2_BASE_RC_BAD_SEQUENCE, -ENODEV}, /* ESYS, ever after the connection broke */
         {TSS2_BASE_RC_RSP_AUTH_FAILED, -EPROTO},
         {TSS2_BASE_RC_MALFORMED_RESPONSE, -EPROTO},
         {TSS2_BASE_RC_INSUFFICIENT_RESPONSE, -EPROTO},

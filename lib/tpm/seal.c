@@ -157,9 +157,9 @@ int tpm_unseal(struct tpm *tpm, const struct tpm_sealed *sealed, const struct tp
         TSS2_RC rc;
         int r;
 
-        r = load(tpm, sealed, &object, e);
+        r = tpm_authorize(tpm, a, TPMA_SESSION_ENCRYPT, &session, e);
         if (r >= 0)
-                r = tpm_authorize(tpm, a, TPMA_SESSION_ENCRYPT, &session, e);
+                r = load(tpm, sealed, &object, e);
         if (r >= 0) {
                 rc = Esys_Unseal(tpm->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
                 if (rc != TSS2_RC_SUCCESS)

@@ -8,7 +8,8 @@
  * error, which carries no HMAC; and against somebody who has stood between since power-on and answers with a
  * storage root key of his own.
  *
- * A TPM that does not answer blocks the caller: who must go on sets a timer. */
+ * After an error the next call may be tried at once; after -ENODEV, -EPROTO and -ENOMEM the TPM has to be
+ * opened anew. A TPM that does not answer blocks the caller: who must go on sets a timer. */
 #pragma once
 
 #include <stddef.h>

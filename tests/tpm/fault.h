@@ -32,4 +32,8 @@ void fault_set(struct fault_proxy *p, unsigned nth, enum fault_kind kind, uint32
 /* How many commands came since then. */
 unsigned fault_count(struct fault_proxy *p);
 
+/* Flushes the objects and sessions that are still loaded, as the kernel's resource manager does when a
+ * descriptor is closed. Nobody may use the TPM meanwhile. */
+void fault_flush(const struct fault_proxy *p);
+
 void fault_stop(struct fault_proxy *p);
