@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The image goes through segments, each as long as the data under one block of digests. A full one is queued;
- * workers hash and write them in any order. The caller's thread does the same work whenever it finds no free
- * segment. */
+ * workers hash and write them in any order, one of them writing at a time: the kernel lets others wait whose
+ * file is the same. The caller's thread does the same work whenever it finds no free segment. */
 #include "image-stream.h"
 
 #include <assert.h>
@@ -42,9 +42,9 @@ struct image_stream {
 
         pthread_mutex_t lock; /* of all below */
         pthread_cond_t changed;
-        struct segment *empty, *queue, **queue_end;
-        unsigned busy; /* segments that somebody works on */
-        bool stop;
+        struct segment *empty, *queue, **queue_end, *hashed;
+        unsigned hashing; /* how many threads are at it */
+        bool writing, stop;
         int failure;
         struct error message;
         uint8_t *digests;
@@ -95,46 +95,63 @@ static int keep_digests(struct image_stream *s, uint64_t at, const uint8_t *dige
 
 /* --- segments --- */
 
-static int hash_and_write(struct image_stream *s, const struct segment *g, uint8_t digests[static BLOCK],
-                          struct error *e)
+/* The first failure stays. */
+static void note_failure(struct image_stream *s, int r, const char *what, uint64_t position)
 {
-        int r;
-
-        r = hasher_blocks(s->hasher, g->data, g->used / BLOCK, BLOCK, digests, DIGEST);
-        if (r >= 0)
-                r = pwrite_full(s->fd, g->data, g->used, s->offset + g->position);
-        return r < 0 ? error_errno(e, r, "image at offset %" PRIu64, g->position) : 0;
+        if (r < 0 && s->failure >= 0)
+                s->failure = error_errno(&s->message, r, "%s at offset %" PRIu64, what, position);
 }
 
-/* Called and returns with the lock held; works without it. */
-static void work_on_next(struct image_stream *s)
+/* This and write_next() are called and return with the lock held; they work without it. */
+static void hash_next(struct image_stream *s)
 {
         struct segment *g = s->queue;
         uint8_t digests[BLOCK] = {};
-        struct error error = {};
         int r = s->failure;
 
         s->queue = g->next;
         if (!s->queue)
                 s->queue_end = &s->queue;
-        s->busy++;
+        s->hashing++;
         (void)pthread_mutex_unlock(&s->lock);
         if (r >= 0)
-                r = hash_and_write(s, g, digests, &error);
+                r = hasher_blocks(s->hasher, g->data, g->used / BLOCK, BLOCK, digests, DIGEST);
         (void)pthread_mutex_lock(&s->lock);
-        if (r >= 0) {
+        if (r >= 0)
                 r = keep_digests(s, g->position / BLOCK * DIGEST, digests, BLOCK);
-                if (r < 0)
-                        (void)error_errno(&error, r, "digests of the image at offset %" PRIu64, g->position);
-        }
-        if (r < 0 && s->failure >= 0) {
-                s->failure = r;
-                s->message = error;
-        }
-        s->busy--;
+        note_failure(s, r, "digests of the image", g->position);
+        s->hashing--;
+        g->next = s->hashed;
+        s->hashed = g;
+        (void)pthread_cond_broadcast(&s->changed);
+}
+
+static void write_next(struct image_stream *s)
+{
+        struct segment *g = s->hashed;
+        int r = s->failure;
+
+        s->hashed = g->next;
+        s->writing = true;
+        (void)pthread_mutex_unlock(&s->lock);
+        if (r >= 0)
+                r = pwrite_full(s->fd, g->data, g->used, s->offset + g->position);
+        (void)pthread_mutex_lock(&s->lock);
+        note_failure(s, r, "image", g->position);
+        s->writing = false;
         g->next = s->empty;
         s->empty = g;
         (void)pthread_cond_broadcast(&s->changed);
+}
+
+static void wait_or_work(struct image_stream *s)
+{
+        if (s->hashed && !s->writing)
+                write_next(s);
+        else if (s->queue)
+                hash_next(s);
+        else
+                (void)pthread_cond_wait(&s->changed, &s->lock);
 }
 
 static void *worker(void *userdata)
@@ -143,20 +160,9 @@ static void *worker(void *userdata)
 
         (void)pthread_mutex_lock(&s->lock);
         while (!s->stop)
-                if (s->queue)
-                        work_on_next(s);
-                else
-                        (void)pthread_cond_wait(&s->changed, &s->lock);
+                wait_or_work(s);
         (void)pthread_mutex_unlock(&s->lock);
         return NULL;
-}
-
-static void wait_or_work(struct image_stream *s)
-{
-        if (s->queue)
-                work_on_next(s);
-        else
-                (void)pthread_cond_wait(&s->changed, &s->lock);
 }
 
 static int failure_of(const struct image_stream *s, struct error *e)
@@ -203,7 +209,7 @@ static int drain(struct image_stream *s, struct error *e)
         int r;
 
         (void)pthread_mutex_lock(&s->lock);
-        while (s->queue || s->busy > 0)
+        while (s->queue || s->hashing > 0 || s->hashed || s->writing)
                 wait_or_work(s);
         r = failure_of(s, e);
         (void)pthread_mutex_unlock(&s->lock);
