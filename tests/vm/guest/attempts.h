@@ -86,6 +86,22 @@ struct outcome try_core_pattern(const char *program, const char *answer);
  * runs it. */
 struct outcome try_old_initramfs(const char *source);
 
+/* Labels and what they keep out of reach. Paths must exist. */
+struct outcome try_open(const char *path, int flags); /* nothing but open(2): asks for the permission */
+struct outcome try_write(const char *path, const char *text);
+/* /proc/self/attr/ATTRIBUTE of a child: "current" changes its domain, "exec" and "fscreate" those to come. */
+struct outcome try_attribute(const char *attribute, const char *context);
+struct outcome try_exec_as(const char *context, const char *program, int status);
+struct outcome try_create_as(const char *context, const char *path);    /* of a file that is not there */
+struct outcome try_relabel(const char *directory, const char *context); /* a new file in the directory */
+struct outcome try_relabel_memfd(const char *context);
+struct outcome try_node(const char *path, mode_t type, unsigned major, unsigned minor);
+struct outcome try_socket(int family, int type, int protocol);
+struct outcome try_bind(uint16_t port); /* TCP */
+struct outcome try_listen(void);        /* TCP, any port */
+struct outcome try_perf_event(void);
+struct outcome try_bpf_map(void);
+
 /* Mounts. source and directories must exist. */
 struct outcome try_mount(const char *source, const char *target, const char *type, unsigned long flags,
                          const char *options);

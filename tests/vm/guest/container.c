@@ -2,13 +2,16 @@
 /* What root in a container tries; the entrypoint of the image test/attempts. A container cannot read the
  * kernel's log, so only the errno is judged here; tests/vm/inside looks for the records on the serial port.
  *
- * `attempts wait` runs until SIGTERM and then ends with WAITED; it prints its label first. */
+ * `attempts wait` runs until SIGTERM and then ends with WAITED; it prints its label first. `attempts init`
+ * tries what an init container may not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -38,11 +41,18 @@ static struct outcome write_root(void)
         return r < 0 ? attempt_refused(r, "write /written") : attempt_worked();
 }
 
+static struct outcome bind_port(void)
+{
+        return try_bind(8080);
+}
+
 static const struct tap_row allowed[] = {
         {"program of a signed layer runs", run_layer, NULL, 0},
         {"mmap RX of a file of a signed layer", mmap_layer, NULL, 0},
         {"a file is written to the root", write_root, NULL, 0},
         {"/proc/self/mem writes data", try_proc_mem_data, NULL, 0},
+        {"a TCP port is bound", bind_port, NULL, 0},
+        {"connections are waited for", try_listen, NULL, 0},
 };
 
 static struct outcome copy_root(void)
@@ -111,6 +121,77 @@ static struct outcome module(void)
         return try_init_module("/stranger", "stranger");
 }
 
+static struct outcome open_kmsg(void)
+{
+        return try_open("/proc/kmsg", O_RDONLY);
+}
+
+static struct outcome open_sysrq(void)
+{
+        return try_open("/proc/sysrq-trigger", O_RDONLY);
+}
+
+static struct outcome open_setting(void)
+{
+        return try_open("/proc/sys/kernel/randomize_va_space", O_WRONLY);
+}
+
+static struct outcome open_network_setting(void)
+{
+        return try_open("/proc/sys/net/ipv4/ip_forward", O_WRONLY);
+}
+
+static struct outcome open_modprobe(void)
+{
+        return try_open("/proc/sys/kernel/modprobe", O_WRONLY);
+}
+
+static struct outcome open_cgroup(void)
+{
+        return try_open("/sys/fs/cgroup/cgroup.procs", O_WRONLY);
+}
+
+/* Those of another group: with them its files and processes would be within reach. */
+static struct outcome other_categories(void)
+{
+        return try_attribute("current", "system_u:system_r:container_t:s0:c1022,c1023");
+}
+
+static struct outcome label_of_programs(void)
+{
+        return try_attribute("exec", "system_u:system_r:groupd_t:s0-s0:c0.c1023");
+}
+
+static struct outcome label_of_files(void)
+{
+        return try_attribute("fscreate", "system_u:object_r:container_file_t:s0:c1022,c1023");
+}
+
+static struct outcome relabel_memfd(void)
+{
+        return try_relabel_memfd("system_u:object_r:layer_t:s0");
+}
+
+static struct outcome audit_socket(void)
+{
+        return try_socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
+}
+
+static struct outcome netfilter_socket(void)
+{
+        return try_socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+}
+
+static struct outcome disk_node(void)
+{
+        return try_node("/disk", S_IFBLK, 254, 0);
+}
+
+static struct outcome tpm_node(void)
+{
+        return try_node("/tpm", S_IFCHR, 10, 224);
+}
+
 static const struct tap_row refused[] = {
         {"copy of a program in the root", copy_root, "SELinux", EACCES},
         {"copy of a program on /dev/shm", copy_shm, "mount option", EACCES},
@@ -131,6 +212,31 @@ static const struct tap_row refused[] = {
         {"kexec_load", try_kexec_load, "seccomp", EPERM},
         {"usermode helper by core_pattern", core_pattern, "SELinux", EACCES},
         {"/dev/mem", try_memory_device, "absence", ENOENT},
+        {"the kernel's log", open_kmsg, "SELinux", EACCES},
+        {"/proc/sysrq-trigger", open_sysrq, "SELinux", EACCES},
+        {"a setting of the kernel", open_setting, "SELinux", EACCES},
+        {"a setting of the network", open_network_setting, "SELinux", EACCES},
+        {"the setting that names modprobe", open_modprobe, "SELinux", EACCES},
+        {"its own control group", open_cgroup, "SELinux", EACCES},
+        {"another group's categories", other_categories, "SELinux", EACCES},
+        {"a domain of the host by exec", label_of_programs, "SELinux", EACCES},
+        {"files with another group's label", label_of_files, "SELinux", EACCES},
+        {"a memfd relabelled as a layer's", relabel_memfd, "SELinux", EACCES},
+        {"an audit socket", audit_socket, "SELinux", EACCES},
+        {"a netfilter socket", netfilter_socket, "SELinux", EACCES},
+        {"a node for a disk", disk_node, "capabilities", EPERM},
+        {"a node for the TPM", tpm_node, "capabilities", EPERM},
+};
+
+/* An init container has what any has, but it serves nobody. */
+static const struct tap_row init_allowed[] = {
+        {"program of a signed layer runs", run_layer, NULL, 0},
+        {"a file is written to the root", write_root, NULL, 0},
+};
+
+static const struct tap_row init_refused[] = {
+        {"a TCP port is bound", bind_port, "SELinux", EACCES},
+        {"connections are waited for", try_listen, "SELinux", EACCES},
 };
 
 static void note(int signal_number)
@@ -156,7 +262,12 @@ int main(int argc, char **argv)
         if (argc == 2 && strcmp(argv[1], "wait") == 0)
                 return wait_for_end();
         tap_start_blind(&tap, stdout);
-        tap_rows(&tap, "container", allowed, ELEMENTSOF(allowed));
-        tap_rows(&tap, "container", refused, ELEMENTSOF(refused));
+        if (argc == 2 && strcmp(argv[1], "init") == 0) {
+                tap_rows(&tap, "init container", init_allowed, ELEMENTSOF(init_allowed));
+                tap_rows(&tap, "init container", init_refused, ELEMENTSOF(init_refused));
+        } else {
+                tap_rows(&tap, "container", allowed, ELEMENTSOF(allowed));
+                tap_rows(&tap, "container", refused, ELEMENTSOF(refused));
+        }
         return tap_finish(&tap);
 }

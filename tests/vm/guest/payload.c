@@ -339,6 +339,154 @@ static const struct tap_row kernel[] = {
         {"user namespace", try_user_namespace, "SELinux", EACCES},
 };
 
+/* Labels: who runs as what, and which file says that it was verified. */
+
+#define DOMAIN(type) "system_u:system_r:" type ":s0-s0:c0.c1023"
+#define CONTAINER "system_u:system_r:container_t:s0:c1,c2"
+#define FILE_LABEL(type) "system_u:object_r:" type ":s0"
+
+static struct outcome become_init(void)
+{
+        return try_attribute("current", DOMAIN("init_t"));
+}
+
+static struct outcome exec_as_osguard(void)
+{
+        return try_exec_as(DOMAIN("osguard_t"), HELPER, HELPER_RAN);
+}
+
+static struct outcome exec_as_container(void)
+{
+        return try_exec_as(CONTAINER, HELPER, HELPER_RAN);
+}
+
+static struct outcome exec_systemd(void)
+{
+        return try_exec("/usr/lib/systemd/systemd", 0);
+}
+
+static struct outcome exec_crun(void)
+{
+        return try_exec("/usr/bin/crun", 0);
+}
+
+static struct outcome create_as_image(void)
+{
+        return try_create_as(FILE_LABEL("os_t"), SCRATCH "/labelled");
+}
+
+static struct outcome relabel_to_layer(void)
+{
+        return try_relabel(SCRATCH, FILE_LABEL("layer_t"));
+}
+
+static struct outcome mount_as_layer(void)
+{
+        return try_mount("attempt", MOUNTPOINT, "tmpfs", 0, "context=" FILE_LABEL("layer_t"));
+}
+
+static struct outcome make_node(void)
+{
+        return try_node(SCRATCH "/node", S_IFCHR, 1, 1);
+}
+
+static const struct tap_row labels[] = {
+        {"another domain without exec", become_init, "SELinux", EACCES},
+        {"osguard's domain by exec", exec_as_osguard, "SELinux", EACCES},
+        {"a container's domain by exec", exec_as_container, "SELinux", EACCES},
+        {"systemd in one's own domain", exec_systemd, "SELinux", EACCES},
+        {"crun in one's own domain", exec_crun, "SELinux", EACCES},
+        {"a file made with the image's label", create_as_image, "SELinux", EACCES},
+        {"a file relabelled as a layer's", relabel_to_layer, "SELinux", EACCES},
+        {"a tmpfs mounted as a layer", mount_as_layer, "SELinux", EACCES},
+        {"a node for the memory device", make_node, "SELinux", EACCES},
+};
+
+/* Objects that change the machine. What is only opened is not changed, were it allowed. */
+
+static struct outcome open_tpm(void)
+{
+        return try_open("/dev/tpm0", O_RDWR);
+}
+
+static struct outcome open_tpm_manager(void)
+{
+        return try_open("/dev/tpmrm0", O_RDWR);
+}
+
+static struct outcome open_fuse(void)
+{
+        return try_open("/dev/fuse", O_RDWR);
+}
+
+static struct outcome open_kcore(void)
+{
+        return try_open("/proc/kcore", O_RDONLY);
+}
+
+static struct outcome open_sysrq(void)
+{
+        return try_open("/proc/sysrq-trigger", O_WRONLY);
+}
+
+static struct outcome open_modprobe(void)
+{
+        return try_open("/proc/sys/kernel/modprobe", O_WRONLY);
+}
+
+static struct outcome open_bounding_set(void)
+{
+        return try_open("/proc/sys/kernel/usermodehelper/bset", O_WRONLY);
+}
+
+static struct outcome open_new_policy(void)
+{
+        return try_open("/sys/kernel/security/ipe/new_policy", O_WRONLY);
+}
+
+static struct outcome open_active(void)
+{
+        return try_open("/sys/kernel/security/ipe/policies/holdfast_host/active", O_WRONLY);
+}
+
+static struct outcome write_checkreqprot(void)
+{
+        return try_write("/sys/fs/selinux/checkreqprot", "0");
+}
+
+static struct outcome write_booleans(void)
+{
+        return try_write("/sys/fs/selinux/commit_pending_bools", "1");
+}
+
+static struct outcome write_cache_threshold(void)
+{
+        return try_write("/sys/fs/selinux/avc/cache_threshold", "512");
+}
+
+static struct outcome open_memory_of_init(void)
+{
+        return try_open("/proc/1/mem", O_RDONLY);
+}
+
+static const struct tap_row objects[] = {
+        {"the TPM", open_tpm, "SELinux", EACCES},
+        {"the TPM by its resource manager", open_tpm_manager, "SELinux", EACCES},
+        {"/dev/fuse", open_fuse, "SELinux", EACCES},
+        {"/proc/kcore", open_kcore, "SELinux", EACCES},
+        {"/proc/sysrq-trigger", open_sysrq, "SELinux", EACCES},
+        {"the setting that names modprobe", open_modprobe, "SELinux", EACCES},
+        {"the capabilities of usermode helpers", open_bounding_set, "SELinux", EACCES},
+        {"IPE's new_policy", open_new_policy, "SELinux", EACCES},
+        {"the active IPE policy's switch", open_active, "SELinux", EACCES},
+        {"SELinux's checkreqprot", write_checkreqprot, "SELinux", EACCES},
+        {"SELinux's booleans", write_booleans, "SELinux", EACCES},
+        {"SELinux's parameters", write_cache_threshold, "SELinux", EACCES},
+        {"the memory of PID 1", open_memory_of_init, "Yama|SELinux", EACCES},
+        {"a performance counter", try_perf_event, "SELinux", EACCES},
+        {"a BPF map", try_bpf_map, "SELinux", EACCES},
+};
+
 /* SELinux is asked before IPE, so most refusals above are SELinux's; that IPE stands behind it is seen here,
  * and that it refuses by itself in tests/vm/bare. */
 static void check_state(void)
@@ -385,8 +533,8 @@ static int prepare(void)
         return write_text("/proc/sys/kernel/printk_ratelimit", "0");
 }
 
-/* Sends SIGKILL to the processes with that name. */
-static unsigned kill_named(const char *name)
+/* Sends the signal, 0 for none, to the processes with that name. Returns to how many it could. */
+static unsigned signal_named(const char *name, int signal)
 {
         _cleanup_closedir_ DIR *proc = opendir("/proc");
         unsigned n = 0;
@@ -403,7 +551,7 @@ static unsigned kill_named(const char *name)
                 if (read_file(AT_FDCWD, path, 64, &found, NULL, NULL) < 0)
                         continue;
                 found[strcspn(found, "\n")] = '\0';
-                if (strcmp(found, name) == 0 && kill((pid_t)pid, SIGKILL) == 0)
+                if (strcmp(found, name) == 0 && kill((pid_t)pid, signal) == 0)
                         n++;
         }
         return n;
@@ -434,7 +582,9 @@ static void answer(char *command)
         if (!word[0] || !word[1])
                 return;
         if (strcmp(word[0], "kill") == 0)
-                fprintf(tap.out, "killed %u of %s\n", kill_named(word[1]), word[1]);
+                fprintf(tap.out, "killed %u of %s\n", signal_named(word[1], SIGKILL), word[1]);
+        else if (strcmp(word[0], "see") == 0)
+                fprintf(tap.out, "seen %u of %s\n", signal_named(word[1], 0), word[1]);
         else if (strcmp(word[0], "records") == 0)
                 fprintf(tap.out, "%u records of %s\n", tap_records(&tap, word[1]), word[1]);
         else if (strcmp(word[0], "lines") == 0 && word[2])
@@ -442,8 +592,8 @@ static void answer(char *command)
         fflush(tap.out);
 }
 
-/* Lines from the host, after the attempts: `kill NAME`, `records TEXT`, `lines FILE TEXT`. Ends when nobody
- * holds the other end. */
+/* Lines from the host, after the attempts: `kill NAME`, `see NAME`, `records TEXT`, `lines FILE TEXT`. Ends
+ * when nobody holds the other end. */
 static void serve(void)
 {
         char command[128];
@@ -472,6 +622,8 @@ int main(void)
         tap_rows(&tap, "memory", memory, ELEMENTSOF(memory));
         tap_rows(&tap, "layers", layers, ELEMENTSOF(layers));
         tap_rows(&tap, "kernel", kernel, ELEMENTSOF(kernel));
+        tap_rows(&tap, "labels", labels, ELEMENTSOF(labels));
+        tap_rows(&tap, "objects", objects, ELEMENTSOF(objects));
         check_bounding_set();
         check_state();
         (void)umount2(OWN, MNT_DETACH);

@@ -199,12 +199,14 @@ class Operator:
         value = json.loads(text)
         return value.get("group", value) if isinstance(value, dict) else value
 
-    def run_group(self, name, image, command=None):
+    def run_group(self, name, image, command=None, selinux_type=None):
         container = {"image": image, "resources": {"requests": {"cpu": 0.5, "memoryInGB": 0.1}}}
         if command:
             container["command"] = command
-        text = json.dumps({"name": name, "properties": {"osType": "Linux", "restartPolicy": "Never",
-                                                        "containers": [{"name": "main", "properties": container}]}})
+        properties = {"osType": "Linux", "restartPolicy": "Never", "containers": [{"name": "main", "properties": container}]}
+        if selinux_type:
+            properties["securityContext"] = {"seLinuxOptions": {"type": selinux_type}}
+        text = json.dumps({"name": name, "properties": properties})
         return self.call("run", "-", stdin=text)
 
     def wait_ready(self, machine, seconds):
@@ -267,6 +269,22 @@ CONTAINER_RECORDS = [
     ("a mapping of a file in the overlay's upper (IPE)", r'type=1420 .*ipe_hook=MMAP .*path="/mapped" dev="overlay".*'),
     ("executable anonymous memory (SELinux)", r"denied  \{ execmem \} .*:container_t:.*"),
     ("a raw socket (SELinux)", r"denied  \{ create \} .*:container_t:.*tclass=rawip_socket.*"),
+    ("the kernel's log (SELinux)", r'denied  \{ read \} .*name="kmsg" .*:container_t:.*:proc_kmsg_t:.*'),
+    ("sysrq-trigger (SELinux)", r"denied  \{ read \} .*:container_t:.*:sysrq_t:.*"),
+    ("a setting of the kernel (SELinux)", r'denied  \{ write \} .*name="randomize_va_space" .*:container_t:.*:sysctl_t:.*'),
+    ("a setting of the network (SELinux)", r'denied  \{ write \} .*name="ip_forward" .*:container_t:.*:sysctl_net_t:.*'),
+    ("the setting that names modprobe (SELinux)", r'denied  \{ write \} .*name="modprobe" .*:container_t:.*:sysctl_helper_t:.*'),
+    ("its own control group (SELinux)", r'denied  \{ write \} .*name="cgroup.procs" .*:container_t:.*:cgroup_t:.*'),
+    ("another group's categories (SELinux)", r"denied  \{ setcurrent \} .*:container_t:.*tclass=process.*"),
+    ("a domain of the host by exec (SELinux)", r"denied  \{ setexec \} .*:container_t:.*tclass=process.*"),
+    ("files with another group's label (SELinux)", r"denied  \{ setfscreate \} .*:container_t:.*tclass=process.*"),
+    ("a relabelled memfd (SELinux)", r"denied  \{ relabelfrom \} .*:container_t:.*:memory_t:.*"),
+    ("an audit socket (SELinux)", r"denied  \{ create \} .*:container_t:.*tclass=netlink_audit_socket.*"),
+    ("a netfilter socket (SELinux)", r"denied  \{ create \} .*:container_t:.*tclass=netlink_netfilter_socket.*"),
+]
+INIT_CONTAINER_RECORDS = [
+    ("a bound port (SELinux)", r"denied  \{ name_bind \} .*:init_container_t:.*tclass=tcp_socket.*"),
+    ("a listening socket (SELinux)", r"denied  \{ listen \} .*:init_container_t:.*tclass=tcp_socket.*"),
 ]
 
 
@@ -282,10 +300,55 @@ def check_container_attempts(suite, machine, operator, port):
     suite.check("a group with root's attempts is started", status == 0, text)
     operator.call("wait", "attempts")
     suite.judge("the container", operator.call("logs", "attempts")[1])
+    check_records(suite, machine, port, "container", CONTAINER_RECORDS)
+
+
+def check_records(suite, machine, port, who, records):
     ask(machine, port, 'records comm="attempts"', r"^\d+ records of .*")
-    for what, pattern in CONTAINER_RECORDS:
+    for what, pattern in records:
         found = re.search(pattern, port.text)
-        suite.check(f"container: the kernel's record of {what}", bool(found), found[0] if found else port.text)
+        suite.check(f"{who}: the kernel's record of {what}", bool(found), found[0] if found else port.text)
+
+
+def check_init_container(suite, machine, operator, port):
+    status, text = operator.run_group("init", ATTEMPTS, ["/attempts", "init"], "init_container_t")
+    suite.check("a group of the type of init containers is started", status == 0, text)
+    operator.call("wait", "init")
+    suite.judge("the init container", operator.call("logs", "init")[1])
+    check_records(suite, machine, port, "init container", INIT_CONTAINER_RECORDS)
+
+
+def seen(machine, port):
+    return int(ask(machine, port, "see attempts", r"^seen (\d+) of attempts")[1])
+
+
+def check_confidential_container(suite, machine, operator, port):
+    """Root sees the processes of any group but of a confidential one, which groupd ends all the same."""
+    before = seen(machine, port)
+    operator.run_group("open", ATTEMPTS, ["/attempts", "wait"])
+    label_of(operator, "open")
+    with_open = seen(machine, port)
+    status, text = operator.run_group("confidential", ATTEMPTS, ["/attempts", "wait"], "confidential_container_t")
+    label = label_of(operator, "confidential")
+    suite.check("a group of the type of confidential containers runs in it",
+                status == 0 and label.startswith("system_u:system_r:confidential_container_t:s0:c"), f"{text} {label}")
+    after = seen(machine, port)
+    suite.check("root sees a container's process, and not a confidential one's", before < with_open == after, f"{before}, {with_open}, then {after}")
+    ask(machine, port, "records confidential_container_t", r"^\d+ records of .*")
+    found = re.search(r"denied  \{ \w+ \} .*:payload_t:.*:confidential_container_t:.*", port.text)
+    suite.check("confidential container: the kernel's record of a look at its process (SELinux)", bool(found), found[0] if found else port.text)
+    operator.call("stop", "confidential")
+    facts = operator.json("show", "confidential")["containers"][0]
+    suite.check("and groupd stops it", facts.get("exitCode") == 7, json.dumps(facts))
+    operator.call("stop", "open")
+
+
+def check_other_types(suite, operator):
+    """Of types that are not for containers, the group is refused before anything starts."""
+    for selinux_type in ("init_t", "payload_t", "container_file_t", "nosuch_t"):
+        status, text = operator.run_group("type", ATTEMPTS, ["/attempts", "wait"], selinux_type)
+        suite.check(f"a group of the type {selinux_type} is refused", status == 1 and "a container type of this machine's policy expected" in text, text)
+    suite.check("and nothing is left of it", "type" not in [g["name"] for g in groups(operator)])
 
 
 def check_bad_images(suite, operator):
@@ -434,6 +497,9 @@ def run(suite):
             before = traces(machine, port)
             local = check_sample(suite, machine, operator)
             check_container_attempts(suite, machine, operator, port)
+            check_init_container(suite, machine, operator, port)
+            check_confidential_container(suite, machine, operator, port)
+            check_other_types(suite, operator)
             check_bad_images(suite, operator)
             check_exit_code(suite, operator)
             check_not_executed(suite, operator)
