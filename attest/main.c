@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "program.h"
 
-struct attest_options options;
+struct attest_options options = {.counter = UINT64_MAX, .image_floor = UINT64_MAX};
 
 static const struct arg_verb verbs[] = {
         {"eventlog", "FILE", 1, 1, "Show a firmware log, the PCRs it gives, and whether it is well-formed",
@@ -17,12 +17,13 @@ static const struct arg_verb verbs[] = {
          "Sign PCR policies that open the data volume under a newer IPE host policy", verb_authorize},
         {"profile", "FIRMWARE-LOG", 1, 1, "Sign what a machine adds to its firmware's measurements",
          verb_profile},
+        {"token", "", 0, 0, "Sign a recovery token for a machine whose TPM lost its record", verb_token},
         {"show", "FILE", 1, 1, "Print a signed manifest or profile", verb_show},
         {},
 };
 
 #define PREDICTING "predict manifest authorize"
-#define SIGNING "manifest authorize profile"
+#define SIGNING "manifest authorize profile token"
 
 static const struct arg_option arguments[] = {
         {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog predict show", "print JSON"},
@@ -41,6 +42,15 @@ static const struct arg_option arguments[] = {
          "a real log, the firmware's or osguard's: name the first event that differs; may be repeated"},
         {"packages", 0, ARG_STRING, &options.packages, "FILE", "manifest", "packages.json of the image"},
         {"name", 0, ARG_STRING, &options.name, "NAME", "profile", "of the profile"},
+        {"tpm", 0, ARG_STRING, &options.tpm, "HEX", "token",
+         "Name of the machine's endorsement key, from its message or from osguard request"},
+        {"counter", 0, ARG_UNSIGNED, &options.counter, "N", "token", "the counter, likewise"},
+        {"image-floor", 0, ARG_UNSIGNED, &options.image_floor, "N", "token",
+         "lowest security version of an image that boots there"},
+        {"ipe-host-floor", 0, ARG_STRING, &options.ipe_host_floor, "N.N.N", "token",
+         "lowest version of an IPE host policy"},
+        {"volume", 0, ARG_STRING, &options.volume, "VOLUME", "token",
+         "the data volume: keep (the one that is there), make (a new one), or its key's Name"},
         {"key", 0, ARG_STRING, &options.key, "FILE|URI", SIGNING, "private key of the purpose build"},
         {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", SIGNING, "its certificate"},
         {"provider", 0, ARG_LIST, &options.providers, "NAME", SIGNING,

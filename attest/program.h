@@ -11,6 +11,8 @@ struct attest_options {
         enum json_mode json;
         const char *firmware, *variables, *disk, *profile, *ipe_host, *payload, *packages;
         const char *name, *key, *certificate, *output, *trust;
+        const char *tpm, *ipe_host_floor, *volume;
+        uint64_t counter, image_floor;
         struct arg_list against, providers;
 };
 extern struct attest_options options;
@@ -24,3 +26,4 @@ int verb_manifest(int argc, char **argv);
 int verb_predict(int argc, char **argv);
 int verb_profile(int argc, char **argv);
 int verb_show(int argc, char **argv);
+int verb_token(int argc, char **argv);

@@ -406,6 +406,26 @@ struct ipe_policy *ipe_policy_free(struct ipe_policy *p)
         return NULL;
 }
 
+int ipe_policy_parse_version(const char *text, uint16_t ret[static 3])
+{
+        uint16_t version[3];
+
+        for (size_t i = 0; i < 3; i++) {
+                char *end;
+                unsigned long part;
+
+                if (strspn(text, "0123456789") < 1 || strspn(text, "0123456789") > 5)
+                        return -EINVAL;
+                part = strtoul(text, &end, 10);
+                if (part > UINT16_MAX || *end != (i < 2 ? '.' : '\0'))
+                        return -EINVAL;
+                version[i] = (uint16_t)part;
+                text = end + 1;
+        }
+        memcpy(ret, version, sizeof(version));
+        return 0;
+}
+
 int ipe_policy_compare_versions(const uint16_t a[static 3], const uint16_t b[static 3])
 {
         for (size_t i = 0; i < 3; i++)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "ipe-policy/ipe-policy.h"
 #include "osguard/osguard.h"
 
 #define IMAGE_MAX (64u * 1024)
@@ -79,26 +80,6 @@ static int read_sha256(sd_json_variant *v, const char *name, uint8_t ret[static 
         return 0;
 }
 
-int policy_version_parse(const char *text, uint16_t ret[static 3])
-{
-        uint16_t version[3];
-
-        for (size_t i = 0; i < 3; i++) {
-                char *end;
-                unsigned long part;
-
-                if (strspn(text, "0123456789") < 1 || strspn(text, "0123456789") > 5)
-                        return -EINVAL;
-                part = strtoul(text, &end, 10);
-                if (part > UINT16_MAX || *end != (i < 2 ? '.' : '\0'))
-                        return -EINVAL;
-                version[i] = (uint16_t)part;
-                text = end + 1;
-        }
-        memcpy(ret, version, sizeof(version));
-        return 0;
-}
-
 static int read_reference(sd_json_variant *policies, const char *name, struct policy_reference *ret,
                           struct error *e)
 {
@@ -117,7 +98,7 @@ static int read_reference(sd_json_variant *policies, const char *name, struct po
                 return r;
         if (strlen(policy_name) >= sizeof(ret->name))
                 return error_set(e, -EINVAL, "%s: name: at most 255 bytes expected", name);
-        if (policy_version_parse(version, ret->version) < 0)
+        if (ipe_policy_parse_version(version, ret->version) < 0)
                 return error_set(e, -EINVAL, "%s: version: N.N.N expected, found \"%s\"", name, version);
         memcpy(ret->name, policy_name, strlen(policy_name) + 1);
         return 0;

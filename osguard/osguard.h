@@ -52,9 +52,6 @@ int image_read(const char *path, struct image *ret, struct error *e);
 int image_parse(const char *text, size_t size, struct image *ret, struct error *e);
 void image_done(struct image *image);
 
-/* Reads "N.N.N", each part at most 65535 in decimal digits. -EINVAL for anything else. */
-int policy_version_parse(const char *text, uint16_t ret[static 3]);
-
 /* What the EFI system partition holds for the UKI that booted. Only the build manifest was verified. */
 struct esp {
         struct tpm_pcr_policy *policies; /* of the build manifest, for the image's host policy */

@@ -58,7 +58,7 @@ static void add_host_floor(struct report *p, const struct record *record, const 
         const char *space = event ? strrchr(event, ' ') : NULL;
         char expected[40], found[64] = "not measured", own[65];
         uint16_t version[3] = {};
-        bool ok = space && policy_version_parse(space + 1, version) >= 0;
+        bool ok = space && ipe_policy_parse_version(space + 1, version) >= 0;
 
         hex_encode(p->image.ipe_host.sha256, 32, own);
         (void)snprintf(expected, sizeof(expected), "%u.%u.%u or higher", record->host_floor[0],

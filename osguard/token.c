@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "base/json.h"
+#include "ipe-policy/ipe-policy.h"
 #include "osguard/osguard.h"
 
 #define TOKEN_MAX 4096u
@@ -68,7 +69,7 @@ int token_parse(const char *text, size_t size, struct token *ret, struct error *
         if (r >= 0)
                 r = json_string(root, TOKEN, "ipe_host_floor", &floor, e);
         if (r >= 0)
-                r = policy_version_parse(floor, token.record.host_floor);
+                r = ipe_policy_parse_version(floor, token.record.host_floor);
         if (r == -EINVAL && floor)
                 r = error_set(e, r, TOKEN ": ipe_host_floor: N.N.N expected, found \"%.40s\"", floor);
         if (r >= 0)

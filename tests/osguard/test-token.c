@@ -3,9 +3,13 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/process.h"
 #include "osguard/rollback.h"
 #include "signers.h"
 
@@ -110,5 +114,44 @@ Test(token, only_of_the_build_key)
         signers_sign(&keys, TRUST_MANIFEST, good, strlen(good), &der, &size);
         cr_expect_eq(token_read(keys.trust, der, size, &token, &e), -EKEYREJECTED);
         free(der);
+        signers_done(&keys);
+}
+
+/* What the owner's program signs is what osguard reads. */
+Test(token, as_the_owner_makes_one)
+{
+        static const enum trust_purpose purposes[] = {TRUST_BUILD};
+        char key[128], certificate[128], output[128];
+        char *argv[] = {BIN_DIR "/attest",
+                        "token",
+                        "--tpm=" NAME,
+                        "--counter=9",
+                        "--image-floor=4",
+                        "--ipe-host-floor=1.0.65535",
+                        "--volume=" NAME,
+                        key,
+                        certificate,
+                        output,
+                        NULL};
+        _cleanup_free_ char *der = NULL;
+        struct token token = {};
+        struct error e = {};
+        struct signers keys;
+        size_t size = 0;
+
+        signers_make(&keys, purposes, ELEMENTSOF(purposes));
+        (void)snprintf(key, sizeof(key), "--key=%s/build.key", keys.directory);
+        (void)snprintf(certificate, sizeof(certificate), "--certificate=%s/build.pem", keys.directory);
+        (void)snprintf(output, sizeof(output), "--output=%s/recovery.p7m", keys.directory);
+        cr_assert_eq(process_check(argv, &(struct process_options){.timeout_ms = 60000}, &e), 0, "%s",
+                     e.message);
+        cr_assert_eq(read_file(AT_FDCWD, output + strlen("--output="), 65536, &der, &size, &e), 0, "%s",
+                     e.message);
+        cr_assert_eq(token_read(keys.trust, (uint8_t *)der, size, &token, &e), 0, "%s", e.message);
+        cr_expect(token.counter == 9 && token.record.image_floor == 4 && token.record.host_floor[2] == 65535);
+        cr_expect(token.record.has_volume && token.record.volume[33] == 0xff && token.tpm[33] == 0xff);
+        argv[2] = "--tpm=ff";
+        cr_expect_lt(process_check(argv, &(struct process_options){.timeout_ms = 60000}, &e), 0);
+        cr_expect(strstr(e.message, "--tpm="), "%s", e.message);
         signers_done(&keys);
 }
