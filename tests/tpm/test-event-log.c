@@ -4,49 +4,30 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "swtpm.h"
 #include "tpm/event-log.h"
 
-static char directory[] = "/tmp/holdfast-tpm-XXXXXX";
-static char log_path[64], tcti[80];
-static pid_t swtpm;
+static struct swtpm machine;
+static char log_path[80];
 static struct tpm *tpm;
 
 static void start(void)
 {
-        char server[96], control[96], state[64];
         struct error e = {};
 
-        cr_assert(mkdtemp(directory));
-        (void)snprintf(state, sizeof(state), "dir=%s", directory);
-        (void)snprintf(server, sizeof(server), "type=unixio,path=%s/tpm", directory);
-        (void)snprintf(control, sizeof(control), "type=unixio,path=%s/tpm.ctrl", directory);
-        (void)snprintf(tcti, sizeof(tcti), "swtpm:path=%s/tpm", directory);
-        (void)snprintf(log_path, sizeof(log_path), "%s/log", directory);
-        swtpm = fork();
-        if (swtpm == 0) {
-                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
-                             "--ctrl", control, "--flags", "startup-clear", NULL);
-                _exit(127);
-        }
-        for (int i = 0; i < 200 && tpm_open(tcti, &tpm, &e) < 0; i++)
-                (void)usleep(20 * 1000);
-        cr_assert(tpm, "%s", e.message);
+        swtpm_start(&machine);
+        (void)snprintf(log_path, sizeof(log_path), "%s/log", machine.directory);
+        cr_assert_eq(tpm_open(machine.tcti, &tpm, &e), 0, "%s", e.message);
 }
 
 static void stop(void)
 {
         tpm_free(tpm);
-        (void)kill(swtpm, SIGKILL);
-        (void)waitpid(swtpm, NULL, 0);
+        swtpm_done(&machine);
 }
 
 static size_t write_log(uint8_t **ret)
@@ -69,7 +50,7 @@ Test(event_log, replay_equals_pcr, .init = start, .fini = stop)
 {
         uint8_t *log = NULL, replayed[32], pcr[32];
         size_t size = write_log(&log);
-        char mark_path[80], *mark = NULL;
+        char mark_path[96], *mark = NULL;
         struct error e = {};
 
         cr_assert_eq(event_log_replay(log, size, replayed, &e), 0, "%s", e.message);
