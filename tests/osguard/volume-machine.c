@@ -39,9 +39,8 @@ void machine_wipe_disk(struct machine *m)
         cr_assert_eq(close(fd), 0);
 }
 
-static void power_on(struct machine *m, const char *image)
+static void start(struct machine *m, const char *image)
 {
-        swtpm_restart(&m->tpm);
         cr_assert_eq(tpm_open(m->tpm.tcti, &m->boot.tpm, &m->e), 0, "%s", m->e.message);
         extend(m->boot.tpm, 14, image);
 }
@@ -57,7 +56,8 @@ void machine_off(struct machine *m)
 void machine_approve(struct machine *m, const char *image)
 {
         cr_assert_lt(m->n_approved, ELEMENTSOF(m->approved));
-        power_on(m, image);
+        swtpm_restart(&m->tpm);
+        start(m, image);
         authority_approve(m->owner, m->boot.tpm, &m->approved[m->n_approved++]);
         machine_off(m);
 }
@@ -103,21 +103,31 @@ static void prepare(struct machine *m)
         cr_assert_eq(boot_read_rollback(&m->boot, &m->e), 0, "%s", m->e.message);
 }
 
-int machine_boot(struct machine *m, const char *image)
+void machine_start(struct machine *m, const char *image)
 {
-        struct volume_site site = {m->disk, m->mapped, map, -EBADF};
-        int r;
-
         m->boot = (struct boot){};
         m->e = (struct error){};
-        running = m;
-        power_on(m, image);
+        start(m, image);
         prepare(m);
-        site.esp = open(m->esp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int machine_bring_up(struct machine *m)
+{
+        struct volume_site site = {m->disk, m->mapped, map, open(m->esp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        int r;
+
         cr_assert_geq(site.esp, 0);
+        running = m;
         r = volume_bring_up(&m->boot, &site, &m->found, &m->e);
         (void)close(site.esp);
         return r < 0 ? r : boot_promise(&m->boot, &m->e);
+}
+
+int machine_boot(struct machine *m, const char *image)
+{
+        swtpm_restart(&m->tpm);
+        machine_start(m, image);
+        return machine_bring_up(m);
 }
 
 void machine_bless(struct machine *m)

@@ -33,6 +33,11 @@ void machine_approve(struct machine *m, const char *image);
 /* Powers on and boots the image to the point where its volume is there, or refused: the negative errno. */
 int machine_boot(struct machine *m, const char *image);
 
+/* The same in two halves: up to step volume, on a TPM that was just powered on, and that step with what it
+ * promises. */
+void machine_start(struct machine *m, const char *image);
+int machine_bring_up(struct machine *m);
+
 /* Steps the counter, as osguard-bless does when everything runs. */
 void machine_bless(struct machine *m);
 
