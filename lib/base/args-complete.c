@@ -287,8 +287,9 @@ static void print_fish(const struct arg_program *p)
         for (const struct arg_option *o = p->options; o->name; o++)
                 fish_option(p, o);
         printf("complete -c %s -s h -l help -d 'show this help'\n"
-               "complete -c %s -l version -d 'show the version'\n",
-               p->name, p->name);
+               "complete -c %s -l version -d 'show the version'\n"
+               "complete -c %s -l completion -xa 'bash zsh fish' -d 'print a completion script'\n",
+               p->name, p->name, p->name);
 }
 
 int args_print_completion(const struct arg_program *p, const char *shell)

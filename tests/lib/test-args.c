@@ -4,6 +4,7 @@
 #include <criterion/redirect.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/args.h"
 #include "base/cleanup.h"
@@ -226,6 +227,72 @@ Test(args, completion_for_bash, .init = enter_directory, .fini = leave_directory
         expect_bash("prog do -i ''", "");
         expect_bash("prog do --folder = ''", " +o default -o dirnames");
         expect_bash("prog do --text ''", " +o default");
+}
+
+/* What fish would offer for a line that is being written, and its descriptions. */
+static void expect_fish(const char *text, const char *offered)
+{
+        char line[500];
+        char *argv[] = {(char *)"fish", (char *)"--no-config", (char *)"-c", line, NULL};
+        struct process_result result = {};
+
+        (void)snprintf(line, sizeof(line), "source prog.fish; complete -C '%s' | string join ,", text);
+        cr_assert_eq(process_run(argv, NULL, &result, NULL), 0);
+        result.output[strcspn(result.output, "\n")] = '\0';
+        cr_expect_str_eq(result.output, offered, "%s: \"%s\" expected, found \"%s\"", text, offered,
+                         result.output);
+        free(result.output);
+}
+
+Test(args, completion_for_fish, .init = enter_directory, .fini = leave_directory)
+{
+        cr_assert_eq(setenv("HOME", ".", 1), 0);
+        write_completion("fish", "prog.fish");
+        expect_fish("prog ot", "other\tdoesn't");
+        expect_fish("prog do --tex", "--text\ta text");
+        expect_fish("prog do --inp", "--input\tit's [a] file: \\");
+        expect_fish("prog do --json=p", "--json=pretty\ta mode");
+        expect_fish("prog do --al", "");
+        expect_fish("prog other --nu", "--number\ta number");
+        expect_fish("prog --completion=z", "--completion=zsh\tprint a completion script");
+}
+
+/* A terminal in which zsh completes each of these lines, and shows what they became. */
+static const char zsh_terminal[] =
+        "zmodload zsh/zpty; zpty z zsh -f -i; zpty -w z 'PS1=; fpath=($PWD $fpath); autoload -U compinit; "
+        "compinit -D -u; show() { print -r -- \"<$BUFFER@\"; BUFFER= }; zle -N show; bindkey \"^X\" show; "
+        "bindkey \"^I\" complete-word; print READY%'; zpty -r z out $'*READY%\\r*'; "
+        "for l in \"$@\"; do zpty -w -n z \"$l\"$'\\t\\x18'; zpty -r z out '*<*@'; "
+        "print -r -- \"${${out##*<}%@*}\"; done; zpty -d z";
+
+Test(args, completion_for_zsh, .init = enter_directory, .fini = leave_directory, .timeout = 60)
+{
+        char *argv[] = {(char *)"zsh",
+                        (char *)"-f",
+                        (char *)"-c",
+                        (char *)zsh_terminal,
+                        (char *)"zsh",
+                        (char *)"prog ot",
+                        (char *)"prog do --te",
+                        (char *)"prog do --json=p",
+                        (char *)"prog do --al",
+                        (char *)"prog other --nu",
+                        (char *)"prog --completion=z",
+                        (char *)"prog do -i in",
+                        (char *)"prog do --folder=in",
+                        NULL};
+        struct process_result result = {};
+
+        cr_assert_eq(setenv("HOME", ".", 1) | setenv("TERM", "dumb", 1), 0);
+        cr_assert_eq(mkdir("in", 0755), 0);
+        write_completion("zsh", "_prog");
+        cr_assert_eq(process_run(argv, NULL, &result, NULL), 0);
+        cr_expect_str_eq(result.output,
+                         "prog other \nprog do --text=\nprog do --json=pretty \nprog do --al\n"
+                         "prog other --number=\nprog --completion=zsh \nprog do -i in/\n"
+                         "prog do --folder=in/\n",
+                         "%s", result.output);
+        free(result.output);
 }
 
 Test(args, completion_quotes_for_zsh_and_fish, .init = enter_directory, .fini = leave_directory)
