@@ -20,11 +20,24 @@ static void make_identifier(const char *name, size_t number, size_t size, char *
                         ret[i] = '-';
 }
 
+/* Percent-encoding (RFC 3986) of a part of a package URL; cut short where it does not fit. */
+static void encode_part(const char *text, size_t size, char *ret)
+{
+        size_t n = 0;
+
+        for (; *text && n + 4 < size; text++)
+                if (isalnum((unsigned char)*text) || strchr(".-_:", *text))
+                        ret[n++] = *text;
+                else
+                        n += (size_t)snprintf(ret + n, 4, "%%%02X", (unsigned char)*text);
+        ret[n] = '\0';
+}
+
 /* A package URL (purl) names it for databases of vulnerabilities. */
 static int package_to_json(sd_json_variant *package, size_t number, sd_json_variant **ret, struct error *e)
 {
         const char *name = NULL, *version = NULL, *architecture = NULL, *source = NULL;
-        char identifier[160], url[512];
+        char identifier[160], url[640], encoded_name[256], encoded_version[256];
         int r;
 
         r = json_string(package, "packages", "name", &name, e);
@@ -37,7 +50,10 @@ static int package_to_json(sd_json_variant *package, size_t number, sd_json_vari
         if (r < 0)
                 return r;
         make_identifier(name, number, sizeof(identifier), identifier);
-        (void)snprintf(url, sizeof(url), "pkg:deb/debian/%s@%s?arch=%s", name, version, architecture);
+        encode_part(name, sizeof(encoded_name), encoded_name);
+        encode_part(version, sizeof(encoded_version), encoded_version);
+        (void)snprintf(url, sizeof(url), "pkg:deb/debian/%s@%s?arch=%.64s", encoded_name, encoded_version,
+                       architecture);
         r = sd_json_buildo(
                 ret, SD_JSON_BUILD_PAIR_STRING("SPDXID", identifier), SD_JSON_BUILD_PAIR_STRING("name", name),
                 SD_JSON_BUILD_PAIR_STRING("versionInfo", version),
@@ -96,7 +112,7 @@ int sbom_make(const struct image_json *image, sd_json_variant *packages, sd_json
                         SD_JSON_BUILD_OBJECT(
                                 SD_JSON_BUILD_PAIR_STRING("created", "1970-01-01T00:00:00Z"),
                                 SD_JSON_BUILD_PAIR("creators", SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_STRING(
-                                                                       "Tool: attest"))))),
+                                                                       "Tool: attest-" HOLDFAST_VERSION))))),
                 SD_JSON_BUILD_PAIR_VARIANT("documentDescribes", identifiers),
                 SD_JSON_BUILD_PAIR_VARIANT("packages", list));
         return r < 0 ? error_errno(e, r, "packages") : 0;
