@@ -13,7 +13,7 @@
 #include "ipe-policy/ipe-policy.h"
 #include "osguard/osguard.h"
 
-#define ESP_TYPE "c12a7328-f81f-11d2-ba4b-00c93ec93b" /* Discoverable Partitions Specification */
+#define ESP_TYPE "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" /* Discoverable Partitions Specification */
 #define ESP_MOUNT "/run/holdfast/esp"
 #define TOKEN_FILE_MAX (16u * 1024)
 
