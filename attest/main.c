@@ -18,6 +18,8 @@ static const struct arg_verb verbs[] = {
         {"profile", "FIRMWARE-LOG", 1, 1, "Sign what a machine adds to its firmware's measurements",
          verb_profile},
         {"token", "", 0, 0, "Sign a recovery token for a machine whose TPM lost its record", verb_token},
+        {"evidence", "", 0, 0, "Prove with the TPM what this machine booted", verb_evidence},
+        {"verify", "EVIDENCE", 1, 1, "Judge a machine by its evidence", verb_verify},
         {"show", "FILE", 1, 1, "Print a signed manifest or profile", verb_show},
         {},
 };
@@ -26,7 +28,8 @@ static const struct arg_verb verbs[] = {
 #define SIGNING "manifest authorize profile token"
 
 static const struct arg_option arguments[] = {
-        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog predict show", "print JSON"},
+        {"json", 0, ARG_JSON, &options.json, "off|short|pretty", "eventlog predict show verify",
+         "print JSON; of verify the attestation result (EAR)"},
         {"firmware", 0, ARG_STRING, &options.firmware, "FILE", PREDICTING,
          "the firmware's code (OVMF_CODE): PCRs 0, 2, 3"},
         {"variables", 0, ARG_STRING, &options.variables, "FILE", PREDICTING,
@@ -55,9 +58,14 @@ static const struct arg_option arguments[] = {
         {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", SIGNING, "its certificate"},
         {"provider", 0, ARG_LIST, &options.providers, "NAME", SIGNING,
          "OpenSSL provider to load; may be repeated"},
-        {"output", 'o', ARG_STRING, &options.output, "FILE", SIGNING,
+        {"nonce", 0, ARG_STRING, &options.nonce, "HEX", "evidence verify",
+         "what the verifier asked with: 8 to 64 bytes"},
+        {"reference", 0, ARG_STRING, &options.reference, "FILE", "verify",
+         "signed build manifest of the image"},
+        {"policy", 0, ARG_STRING, &options.policy, "FILE", "verify", "appraisal policy"},
+        {"output", 'o', ARG_STRING, &options.output, "FILE", SIGNING " evidence",
          "what is written; replaced if it is there"},
-        {"trust", 0, ARG_STRING, &options.trust, "DIR", PREDICTING " show",
+        {"trust", 0, ARG_STRING, &options.trust, "DIR", PREDICTING " show verify",
          "directory of trusted <purpose>.pem"},
         {},
 };
