@@ -108,7 +108,7 @@ static const struct arg_option arguments[] = {
         {"key", 0, ARG_STRING, &options.key, "FILE|URI", "rootfs image sign keygen", "private key"},
         {"certificate", 0, ARG_STRING, &options.certificate, "FILE|URI", "rootfs image sign keygen",
          "its certificate"},
-        {"at", 0, ARG_STRING, &options.at, "TIME", "verify",
+        {"at", 0, ARG_STRING, &options.at, "TIME", "rootfs image sign verify keygen",
          "when certificates have to be valid, like 2026-01-31T12:00:00Z or @SECONDS (default now)"},
         {"digest-out", 0, ARG_STRING, &options.digest_out, "FILE|DIR", "image sign",
          "instead of --key: write what a key elsewhere is to sign (image: several files)"},

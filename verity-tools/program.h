@@ -36,7 +36,11 @@ void show_progress(void *userdata, uint64_t done, uint64_t total);
 /* What --purpose says, or the default. TRUST_PURPOSES, with the message set, if that is none. */
 enum trust_purpose purpose_option(enum trust_purpose otherwise, struct error *e);
 
-/* Opens a signer with the providers that the options name. Without a key it can only attach. */
+/* The time of --at, or now: when certificates have to be valid. */
+int time_option(int64_t *ret, struct error *e);
+
+/* Opens a signer with the providers that the options name; its certificates are valid at that time. Without
+ * a key it can only attach. */
 int open_signer(const char *key, const char *certificate, struct trust_signer **ret, struct error *e);
 
 /* Opens the directory of --trust for the time of --at, or for now. */

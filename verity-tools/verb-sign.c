@@ -14,8 +14,15 @@ int open_signer(const char *key, const char *certificate, struct trust_signer **
 {
         const struct trust_signer_options o = {key, certificate, options.providers.items,
                                                options.providers.n};
+        _cleanup_(trust_signer_free_ptr) struct trust_signer *s = NULL;
+        int64_t at;
+        int r;
 
-        return trust_signer_open(&o, ret, e);
+        if ((r = time_option(&at, e)) < 0 || (r = trust_signer_open(&o, &s, e)) < 0 ||
+            (r = trust_signer_check_time(s, at, e)) < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
 }
 
 static int write_signature(const struct trust_signer *signer, const struct verity_geometry *g,

@@ -37,10 +37,16 @@ static int parse_time(const char *text, int64_t *ret, struct error *e)
                 text);
 }
 
+int time_option(int64_t *ret, struct error *e)
+{
+        *ret = time(NULL);
+        return options.at ? parse_time(options.at, ret, e) : 0;
+}
+
 int open_trust(struct trust_store **ret, struct error *e)
 {
-        int64_t at = time(NULL);
-        int r = options.at ? parse_time(options.at, &at, e) : 0;
+        int64_t at;
+        int r = time_option(&at, e);
 
         return r < 0 ? r : trust_store_open_pki(AT_FDCWD, options.trust, at, ret, e);
 }

@@ -179,6 +179,10 @@ void trust_format_name(const X509_NAME *x, size_t size, char *ret);
 void trust_describe(X509 *x, size_t size, char *ret);
 void trust_format_time(const ASN1_TIME *t, size_t size, char *ret);
 
+/* "certificates valid at …", and whether one is at that time; if not, ret says when it is. */
+void trust_format_validity(int64_t at, char ret[static 64]);
+bool trust_is_valid(X509 *x, int64_t at, char ret[static 160]);
+
 /* Adds a finding. trust_refuse() returns `result`. kernel: the negative errno with which the kernel answers
  * to this alone, 0 if it takes it. */
 void trust_accept(struct trust_report *report, const char *check, const char *expected, const char *found,

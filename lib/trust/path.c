@@ -67,26 +67,42 @@ static int check_links(struct trust_verification *v, STACK_OF(X509) * path, cons
         return 0;
 }
 
-static void check_validity(struct trust_verification *v, STACK_OF(X509) * path)
+void trust_format_validity(int64_t at, char ret[static 64])
 {
-        const time_t at = (time_t)v->store->at;
-        const ASN1_TIME *end = X509_get0_notAfter(v->signer);
-        char expected[64], name[96], when[32];
+        const time_t t = (time_t)at;
         struct tm tm;
 
-        (void)strftime(expected, sizeof(expected), "certificates valid at %Y-%m-%dT%H:%M:%SZ",
-                       gmtime_r(&at, &tm) ?: &(struct tm){});
+        (void)strftime(ret, 64, "certificates valid at %Y-%m-%dT%H:%M:%SZ",
+                       gmtime_r(&t, &tm) ?: &(struct tm){});
+}
+
+bool trust_is_valid(X509 *x, int64_t at, char ret[static 160])
+{
+        const ASN1_TIME *from = X509_get0_notBefore(x), *until = X509_get0_notAfter(x);
+        time_t t = (time_t)at;
+        bool early = X509_cmp_time(from, &t) >= 0, late = X509_cmp_time(until, &t) <= 0;
+        char name[96], when[32];
+
+        if (!early && !late)
+                return true;
+        trust_format_name(X509_get_subject_name(x), sizeof(name), name);
+        trust_format_time(early ? from : until, sizeof(when), when);
+        (void)snprintf(ret, 160, "%s %s %s", name, early ? "not valid before" : "expired since", when);
+        return false;
+}
+
+static void check_validity(struct trust_verification *v, STACK_OF(X509) * path)
+{
+        const ASN1_TIME *end = X509_get0_notAfter(v->signer);
+        char expected[64], found[160], when[32];
+
+        trust_format_validity(v->store->at, expected);
         for (int i = 0; i < sk_X509_num(path); i++) {
                 X509 *x = sk_X509_value(path, i);
-                const ASN1_TIME *from = X509_get0_notBefore(x), *until = X509_get0_notAfter(x);
-                time_t t = at;
-                bool early = X509_cmp_time(from, &t) >= 0, late = X509_cmp_time(until, &t) <= 0;
+                const ASN1_TIME *until = X509_get0_notAfter(x);
 
-                if (early || late) {
-                        trust_format_name(X509_get_subject_name(x), sizeof(name), name);
-                        trust_format_time(early ? from : until, sizeof(when), when);
-                        (void)trust_refuse(v->report, "validity", -EKEYEXPIRED, 0, expected, "%s %s %s", name,
-                                           early ? "not valid before" : "expired since", when);
+                if (!trust_is_valid(x, v->store->at, found)) {
+                        (void)trust_refuse(v->report, "validity", -EKEYEXPIRED, 0, expected, "%s", found);
                         return;
                 }
                 end = ASN1_TIME_compare(until, end) < 0 ? until : end;

@@ -75,6 +75,18 @@ enum trust_purpose trust_signer_purpose(const struct trust_signer *s)
         return trust_certificate_purpose(trust_signer_certificate(s));
 }
 
+int trust_signer_check_time(const struct trust_signer *s, int64_t at, struct error *e)
+{
+        char expected[64], found[160];
+
+        trust_format_validity(at, expected);
+        for (size_t i = 0; i < s->certificates.n; i++)
+                if (!trust_is_valid(s->certificates.items[i], at, found))
+                        return error_set(e, -EKEYEXPIRED, "%s: %s expected, found %s", s->name, expected,
+                                         found);
+        return 0;
+}
+
 int trust_signer_check_authority(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
 {
         X509 *x = trust_signer_certificate(s);

@@ -91,6 +91,9 @@ DEFINE_CLEANUP(struct trust_signer *, trust_signer_free)
 /* The purpose that the signer's certificate carries, or TRUST_PURPOSES if it carries none or several. */
 enum trust_purpose trust_signer_purpose(const struct trust_signer *s);
 
+/* -EKEYEXPIRED: one of the signer's certificates is not valid at that time, in seconds since 1970. */
+int trust_signer_check_time(const struct trust_signer *s, int64_t at, struct error *e);
+
 /* SHA-256 of the certificate's DER form, as in a verity signature partition. */
 int trust_signer_fingerprint(const struct trust_signer *s, uint8_t ret[static 32], struct error *e);
 

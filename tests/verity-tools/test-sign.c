@@ -77,6 +77,14 @@ Test(sign, exit_status)
                 {SIGN "--key=own.key --certificate=own.pem -o s && " VERIFY
                       "--trust=pinned --at=@$(($(date +%s) + 100000)); s=$?; rm s; exit $s",
                  0, "and the signature"},
+                {SIGN "--key=leaf-old.key --certificate=leaf-old.pem -o s", 1, "expired since 2021-01-01"},
+                {SIGN "--key=leaf-future.key --certificate=leaf-future.pem -o s", 1,
+                 "not valid before 2090-01-01"},
+                {SIGN "--certificate=leaf-old.pem --digest-out=s", 1, "expired since 2021-01-01"},
+                {SIGN "--key=leaf-old.key --certificate=leaf-old.pem -o s --at=2020-06-01T00:00:00Z && rm s",
+                 0, ""},
+                {SIGN "--key=leaf.key --certificate=leaf.pem -o s --at=2020-06-01T00:00:00Z", 1,
+                 "certificates valid at 2020-06-01T00:00:00Z expected"},
                 {SIGN "--key=own.key --certificate=own.pem -o s && " VERIFY
                       "--trust=pinned --at=yesterday; s=$?; rm s; exit $s",
                  2, "--at"},
