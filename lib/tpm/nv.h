@@ -4,7 +4,7 @@
  *
  * An index counts as ours when its Name is that of the one public area that we would define; everything else
  * is foreign. All commands run in the salted session of tpm.h. Every function may also return
- *   -EBUSY    the TPM is in lock-out (no index of ours is subject to it, but the owner's authorization is)
+ *   -EBUSY    the TPM says that it is in lock-out, to which nothing of ours is subject
  *   -EAGAIN   the TPM asks to try later
  *   -EIO      it refuses for another reason; -ENODEV: it is gone; -EPROTO: its answer is not genuine */
 #pragma once

@@ -18,6 +18,7 @@
 
 #define HEADER 10 /* tag, size, code (TPM 2.0 Library, Part 1, 18.3) */
 #define ANSWER_MAX 8192
+#define HEARD_MAX (1u << 20)
 
 struct fault_proxy {
         char upstream[96], upstream_control[104], tcti[128];
@@ -28,6 +29,10 @@ struct fault_proxy {
         unsigned count, nth;
         enum fault_kind kind;
         uint32_t rc;
+        uint8_t recorded[ANSWER_MAX];
+        size_t recorded_size;
+        uint8_t heard[HEARD_MAX];
+        size_t heard_size;
 };
 
 /* --- sockets --- */
@@ -37,6 +42,7 @@ static int listen_at(const char *path)
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+        cr_assert_geq(fd, 0);
         (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
         cr_assert_eq(listen(fd, 4), 0);
@@ -49,7 +55,7 @@ static int connect_to(const char *path)
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return close_fd(fd);
         return fd;
 }
@@ -159,8 +165,19 @@ static enum fault_kind next(struct fault_proxy *p, uint32_t *ret_rc)
         return kind;
 }
 
+static void hear(struct fault_proxy *p, const uint8_t *bytes, size_t size)
+{
+        (void)pthread_mutex_lock(&p->lock);
+        if (size > HEARD_MAX - p->heard_size)
+                abort();
+        memcpy(p->heard + p->heard_size, bytes, size);
+        p->heard_size += size;
+        (void)pthread_mutex_unlock(&p->lock);
+}
+
 /* Spoils an answer; false if the connection is to end after it. */
-static bool spoil(enum fault_kind kind, uint32_t rc, uint8_t *answer, size_t *size)
+static bool spoil(struct fault_proxy *p, enum fault_kind kind, uint32_t rc, uint8_t answer[static ANSWER_MAX],
+                  size_t *size)
 {
         size_t behind = *size > HEADER ? HEADER + (*size - HEADER) / 2 : 0;
 
@@ -174,6 +191,12 @@ static bool spoil(enum fault_kind kind, uint32_t rc, uint8_t *answer, size_t *si
         } else if (kind == FAULT_OVERSIZE) {
                 put32(answer + 2, 65536);
                 return false;
+        } else if (kind == FAULT_RECORD) {
+                memcpy(p->recorded, answer, *size);
+                p->recorded_size = *size;
+        } else if (kind == FAULT_REPLAY) {
+                *size = p->recorded_size;
+                memcpy(answer, p->recorded, *size);
         }
         return true;
 }
@@ -188,6 +211,7 @@ static bool serve_one(struct fault_proxy *p, int client, int upstream)
 
         if (size == 0)
                 return false;
+        hear(p, bytes, size);
         kind = next(p, &rc);
         if (kind == FAULT_DROP)
                 return false;
@@ -195,11 +219,12 @@ static bool serve_one(struct fault_proxy *p, int client, int upstream)
                 (void)wait_for(p, client, -1); /* until it gives up */
                 return false;
         }
-        if (kind != FAULT_RC)
+        if (kind != FAULT_RC && kind != FAULT_REPLAY)
                 exchange(p, upstream, bytes, &size);
         if (kind == FAULT_CUT || size == 0)
                 return false;
-        open = spoil(kind, rc, bytes, &size);
+        open = spoil(p, kind, rc, bytes, &size);
+        hear(p, bytes, size);
         return write_full(client, bytes, size) == 0 && open;
 }
 
@@ -250,6 +275,7 @@ void fault_set(struct fault_proxy *p, unsigned nth, enum fault_kind kind, uint32
 {
         (void)pthread_mutex_lock(&p->lock);
         p->count = 0;
+        p->heard_size = 0;
         p->nth = nth;
         p->kind = kind;
         p->rc = rc;
@@ -264,6 +290,16 @@ unsigned fault_count(struct fault_proxy *p)
         count = p->count;
         (void)pthread_mutex_unlock(&p->lock);
         return count;
+}
+
+bool fault_heard(struct fault_proxy *p, const void *bytes, size_t size)
+{
+        bool found;
+
+        (void)pthread_mutex_lock(&p->lock);
+        found = memmem(p->heard, p->heard_size, bytes, size);
+        (void)pthread_mutex_unlock(&p->lock);
+        return found;
 }
 
 void fault_flush(const struct fault_proxy *p)

@@ -21,12 +21,13 @@
 #define STATE_FILE "tpm2-00.permall"
 #define STATE_MAX ((size_t)1024 * 1024)
 
-static bool listens(const struct swtpm *s)
+static bool listens(const struct swtpm *s, const char *name)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
 
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/tpm.ctrl", s->directory);
+        cr_assert_geq(fd, 0);
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", s->directory, name);
         r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
         (void)close(fd);
         return r == 0;
@@ -54,7 +55,7 @@ void swtpm_restart(struct swtpm *s)
         if (s->pid == 0)
                 run_swtpm(s);
         for (int i = 0; i < 500; i++) {
-                if (listens(s))
+                if (listens(s, "tpm.ctrl") && listens(s, "tpm"))
                         return;
                 cr_assert_eq(waitpid(s->pid, NULL, WNOHANG), 0, "swtpm ended, see %s/swtpm.log",
                              s->directory);

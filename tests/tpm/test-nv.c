@@ -2,8 +2,10 @@
 /* Counters and records in a real TPM's NV. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "fixture.h"
 #include "swtpm.h"
 #include "tpm/nv.h"
@@ -161,6 +163,45 @@ Test(nv, full)
         cr_expect_eq(read_counter(), 1);
         cr_assert_eq(tpm_nv_undefine(tpm, 0x01810000, &e), 0, "%s", e.message);
         cr_assert_eq(tpm_nv_define_record(tpm, TPM_NV_RECORD, &owner.public_area, RECORD_SIZE, &e), 0, "%s",
+                     e.message);
+}
+
+static void run_tools(const char *script)
+{
+        char whole[1024];
+        char *argv[] = {"sh", "-c", whole, NULL};
+        struct error e = {};
+
+        tpm = tpm_free(tpm);
+        (void)snprintf(whole, sizeof(whole), "set -e; cd %s; export TPM2TOOLS_TCTI=%s\n%s", machine.directory,
+                       machine.tcti, script);
+        cr_assert_eq(process_check(argv, &(struct process_options){.timeout_ms = 60 * 1000}, &e), 0, "%s",
+                     e.message);
+        open_tpm();
+}
+
+/* A TPM in lock-out refuses what is subject to dictionary attacks; nothing of ours is. */
+Test(nv, lockout)
+{
+        uint8_t record[RECORD_SIZE] = {1};
+        struct tpm_pcr_policy approved;
+        struct tpm_authorization a = {&owner.public_area, &approved, 1};
+        struct error e = {};
+
+        run_tools("tpm2_dictionarylockout -Q --setup-parameters --max-tries=1 --recovery-time=1000 "
+                  "--lockout-recovery-time=1000\n"
+                  "tpm2_createprimary -Q -C o -G ecc -c p.ctx -p right; tpm2_flushcontext -t\n"
+                  "! tpm2_create -Q -C p.ctx -P wrong -u u -r r; tpm2_flushcontext -t\n"
+                  "tpm2_getcap properties-variable | grep -q 'inLockout: *1'");
+        authority_approve(&owner, tpm, &approved);
+        cr_assert_eq(tpm_nv_define_counter(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        cr_assert_eq(tpm_nv_increment(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        cr_expect_eq(read_counter(), 1);
+        cr_assert_eq(tpm_nv_define_record(tpm, TPM_NV_RECORD, a.authority, RECORD_SIZE, &e), 0, "%s",
+                     e.message);
+        cr_assert_eq(tpm_nv_write_record(tpm, TPM_NV_RECORD, &a, record, RECORD_SIZE, &e), 0, "%s",
+                     e.message);
+        cr_assert_eq(tpm_nv_read_record(tpm, TPM_NV_RECORD, a.authority, record, RECORD_SIZE, &e), 0, "%s",
                      e.message);
 }
 
