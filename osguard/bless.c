@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* osguard-bless: runs once, when groupd is ready, and makes what this boot promised hold from now on. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/args.h"
@@ -14,7 +15,7 @@ static int run(int argc, char **argv)
 {
         _cleanup_(tpm_free_ptr) struct tpm *tpm = NULL;
         struct tpm_public authority;
-        struct bless bless = {};
+        struct record record;
         struct error e = {};
         int r;
 
@@ -22,14 +23,16 @@ static int run(int argc, char **argv)
         if (r >= 0)
                 r = tpm_open(tcti, &tpm, &e);
         if (r >= 0)
-                r = rollback_bless(tpm, &authority, file, &bless, &e);
+                r = rollback_bless(tpm, &authority, file, &record, &e);
         if (r < 0) {
                 log_failure(r, &e);
                 return EXIT_COULD_NOT_TRY;
         }
-        log_info("generation %" PRIu64 ", %s", bless.after,
-                 bless.after == bless.before ? "as before" : "stepped");
-        return EXIT_SUCCESS;
+        (void)printf("generation %" PRIu64 ": security version %" PRIu64
+                     " or higher, IPE host policy %u.%u.%u or higher\n",
+                     record.generation, record.image_floor, record.host_floor[0], record.host_floor[1],
+                     record.host_floor[2]);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_COULD_NOT_TRY;
 }
 
 int main(int argc, char **argv)

@@ -188,30 +188,39 @@ static int write_generation(const char *path, uint64_t counter, struct error *e)
         return write_file_atomic(AT_FDCWD, path, text, (size_t)n, 0600, e);
 }
 
-int rollback_bless(struct tpm *tpm, const struct tpm_public *authority, const char *path, struct bless *ret,
-                   struct error *e)
+/* The record in force, after the counter was stepped to the candidate if there is one. */
+static int step(struct tpm *tpm, struct rollback *found, struct record *ret, struct error *e)
 {
-        struct rollback found;
-        uint64_t before;
+        const struct record *candidate = rollback_candidate(found);
+        struct rollback_decision decision;
         int r;
 
-        r = rollback_read(tpm, authority, &found, e);
-        if (r < 0)
-                return r;
-        if (found.counter_state != INDEX_READY)
-                return error_set(e, -EBADMSG, "TPM: our counter expected at 0x%08x, found none",
-                                 TPM_NV_COUNTER);
-        before = found.counter;
-        if (rollback_candidate(&found)) {
+        if (found->counter_state == INDEX_READY && candidate) {
                 r = tpm_nv_increment(tpm, TPM_NV_COUNTER, e);
                 if (r >= 0)
-                        r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &found.counter, e);
+                        r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &found->counter, e);
                 if (r < 0)
                         return r;
         }
-        r = write_generation(path, found.counter, e);
-        if (r < 0)
-                return r;
-        *ret = (struct bless){.before = before, .after = found.counter};
-        return 0;
+        r = rollback_decide(found, &decision, e);
+        if (r >= 0)
+                *ret = decision.record;
+        return r;
+}
+
+int rollback_bless(struct tpm *tpm, const struct tpm_public *authority, const char *path, struct record *ret,
+                   struct error *e)
+{
+        struct rollback found;
+        struct record record;
+        int r;
+
+        r = rollback_read(tpm, authority, &found, e);
+        if (r >= 0)
+                r = step(tpm, &found, &record, e);
+        if (r >= 0)
+                r = write_generation(path, found.counter, e);
+        if (r >= 0)
+                *ret = record;
+        return r;
 }

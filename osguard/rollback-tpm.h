@@ -20,14 +20,10 @@ int rollback_remove_counter(struct tpm *tpm, struct rollback *found, struct erro
 int rollback_write(struct tpm *tpm, const struct tpm_authorization *a, struct rollback *found, bool replace,
                    const struct record *next, struct error *e);
 
-/* What blessing did. */
-struct bless {
-        uint64_t before, after; /* the counter; the same when nothing was promised */
-};
-
 /* Steps the counter if there is a candidate, then writes the counter's value to the file `path` unless it is
- * there: a TPM that went back is known by it. May be repeated after a power cut at any moment. */
-int rollback_bless(struct tpm *tpm, const struct tpm_public *authority, const char *path, struct bless *ret,
+ * there: a TPM that went back is known by it. *ret is the record in force then. May be repeated after a power
+ * cut at any moment. */
+int rollback_bless(struct tpm *tpm, const struct tpm_public *authority, const char *path, struct record *ret,
                    struct error *e);
 
 /* The generation in the file `path`; 0 if there is no such file. -EBADMSG: no number. */

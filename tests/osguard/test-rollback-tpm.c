@@ -139,7 +139,7 @@ static int boot(const char *tcti, const struct versions *v, struct error *e)
 static int bless(const char *tcti, struct error *e)
 {
         _cleanup_(tpm_free_ptr) struct tpm *tpm = NULL;
-        struct bless result;
+        struct record result;
         int r = tpm_open(tcti, &tpm, e);
 
         return r < 0 ? r : rollback_bless(tpm, &m.owner.public_area, m.generation, &result, e);

@@ -41,7 +41,7 @@ void machine_wipe_disk(struct machine *m)
 
 static void start(struct machine *m, const char *image)
 {
-        cr_assert_eq(tpm_open(m->tpm.tcti, &m->boot.tpm, &m->e), 0, "%s", m->e.message);
+        cr_assert_eq(tpm_open(m->tcti ?: m->tpm.tcti, &m->boot.tpm, &m->e), 0, "%s", m->e.message);
         extend(m->boot.tpm, 14, image);
 }
 
@@ -132,11 +132,11 @@ int machine_boot(struct machine *m, const char *image)
 
 void machine_bless(struct machine *m)
 {
-        struct bless bless = {};
+        struct record record;
         char path[128];
 
         (void)snprintf(path, sizeof(path), "%s/generation", m->directory);
-        cr_assert_eq(rollback_bless(m->boot.tpm, &m->owner->public_area, path, &bless, &m->e), 0, "%s",
+        cr_assert_eq(rollback_bless(m->boot.tpm, &m->owner->public_area, path, &record, &m->e), 0, "%s",
                      m->e.message);
 }
 
