@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What there is to say about an image at a glance. */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
@@ -12,8 +11,6 @@
 #include "internal.h"
 
 #define PRIVILEGED_SHOWN 100
-
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 
 struct tally {
         uint64_t inodes, files, directories, links, special;
@@ -95,28 +92,27 @@ static bool has_profile_super(const struct erofs_super *s)
 /* Our writer derives the UUID from the metadata: nobody else's image has such a one by chance. */
 static int check_profile(struct erofs_image *image, bool *ret, struct error *e)
 {
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *context = EVP_MD_CTX_new();
-        uint8_t buf[WINDOW_SIZE], digest[EVP_MAX_MD_SIZE], uuid[16];
+        _cleanup_(trust_hash_free_ptr) struct trust_hash *h = NULL;
+        uint8_t buf[WINDOW_SIZE], digest[32], uuid[16];
         uint64_t at = (uint64_t)image->super.meta_blkaddr * image->block_size;
         int r;
 
-        if (!context)
-                return -ENOMEM;
-        if (EVP_DigestInit_ex2(context, EVP_sha256(), NULL) != 1 ||
-            EVP_DigestUpdate(context, EROFS_PROFILE, strlen(EROFS_PROFILE)) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        while (at < image->size) {
+        r = trust_hash_new(&h);
+        if (r >= 0)
+                r = trust_hash_add(h, EROFS_PROFILE, strlen(EROFS_PROFILE));
+        while (r >= 0 && at < image->size) {
                 size_t n = image->size - at < sizeof(buf) ? (size_t)(image->size - at) : sizeof(buf);
 
                 r = erofs_image_pread(image, buf, n, at, e);
                 if (r < 0)
                         return r;
-                if (EVP_DigestUpdate(context, buf, n) != 1)
-                        return error_errno(e, -EIO, "SHA-256");
+                r = trust_hash_add(h, buf, n);
                 at += n;
         }
-        if (EVP_DigestFinal_ex(context, digest, NULL) != 1)
-                return error_errno(e, -EIO, "SHA-256");
+        if (r >= 0)
+                r = trust_hash_end(h, digest);
+        if (r < 0)
+                return error_errno(e, r, "SHA-256");
         uuid_from_digest(digest, uuid);
         *ret = has_profile_super(&image->super) &&
                memcmp(uuid, image->super.uuid, sizeof(image->super.uuid)) == 0;

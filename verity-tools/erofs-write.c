@@ -5,7 +5,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -16,12 +15,10 @@
 #define INODE_UNIT 64 /* inodes begin at multiples of this, so that none crosses a block */
 #define BLOCKS_MAX UINT32_MAX
 
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
-
 struct writer {
         struct image_stream *stream;
         uint64_t begin; /* of the metadata in the image */
-        EVP_MD_CTX *digest;
+        struct trust_hash *digest;
         struct error *e;
 };
 
@@ -51,7 +48,7 @@ static bool has_blocks(const struct file_inode *i)
 
 static int put(struct writer *w, const void *data, size_t size)
 {
-        if (EVP_DigestUpdate(w->digest, data, size) != 1)
+        if (trust_hash_add(w->digest, data, size) < 0)
                 return error_set(w->e, -EIO, "SHA-256 of the metadata");
         return image_stream_put(w->stream, data, size, w->e);
 }
@@ -289,9 +286,9 @@ static int write_metadata(struct writer *w, const struct file_inode *root)
 /* From the metadata, so that it is always the same and tells the layout. */
 static int make_uuid(struct writer *w, uint8_t ret[static 16])
 {
-        uint8_t digest[EVP_MAX_MD_SIZE];
+        uint8_t digest[32];
 
-        if (EVP_DigestFinal_ex(w->digest, digest, NULL) != 1)
+        if (trust_hash_end(w->digest, digest) < 0)
                 return error_set(w->e, -EIO, "SHA-256 of the metadata");
         uuid_from_digest(digest, ret);
         return 0;
@@ -321,16 +318,17 @@ static int write_super(struct writer *w, const struct file_inode *root, uint64_t
 
 int erofs_write(struct file_tree *t, uint64_t inodes, struct image_stream *s, struct error *e)
 {
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
-        struct writer w = {.stream = s, .digest = digest, .e = e};
+        _cleanup_(trust_hash_free_ptr) struct trust_hash *digest = NULL;
+        struct writer w = {.stream = s, .e = e};
         uint64_t end;
         int r;
 
-        if (!digest)
-                return -ENOMEM;
-        if (EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1 ||
-            EVP_DigestUpdate(digest, EROFS_PROFILE, strlen(EROFS_PROFILE)) != 1)
-                return error_set(e, -EIO, "SHA-256 of the metadata");
+        r = trust_hash_new(&digest);
+        if (r >= 0)
+                r = trust_hash_add(digest, EROFS_PROFILE, strlen(EROFS_PROFILE));
+        if (r < 0)
+                return error_errno(e, r, "SHA-256 of the metadata");
+        w.digest = digest;
         w.begin = image_stream_position(s);
         end = place_blocks(&w, t->root, place_inodes(t->root));
         if ((w.begin + end) / EROFS_BLOCK > BLOCKS_MAX)

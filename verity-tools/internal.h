@@ -93,6 +93,10 @@ int oci_read_file(int layout_fd, const char *path, size_t max, char **ret, struc
  */
 int oci_read_blob(int layout_fd, const struct oci_descriptor *d, size_t max, char **ret, struct error *e);
 
+/* Whether a blob of this size and SHA-256 is the one meant. -EBADMSG if not. */
+int oci_check_blob(const struct oci_descriptor *d, uint64_t size, const uint8_t hash[static 32],
+                   struct error *e);
+
 /* Fills an image's layers from its manifest, without signatures, and its strings from its configuration. */
 int oci_parse_manifest(sd_json_variant *manifest, const char *name, struct store_image *image,
                        struct oci_descriptor *ret_config, struct error *e);

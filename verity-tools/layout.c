@@ -6,7 +6,6 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -16,8 +15,6 @@
 #include "base/hex.h"
 
 #define CHUNK ((size_t)1024 * 1024)
-
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 
 struct layout {
         char *output;
@@ -206,27 +203,26 @@ int layout_put_json(struct layout *l, sd_json_variant *v, struct oci_blob *ret, 
 
 static int hash_file(int fd, struct oci_blob *ret, struct error *e)
 {
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *context = EVP_MD_CTX_new();
+        _cleanup_(trust_hash_free_ptr) struct trust_hash *h = NULL;
         _cleanup_free_ uint8_t *buf = malloc(CHUNK);
         struct oci_blob b = {.digest = "sha256:"};
         uint8_t hash[32];
         ssize_t n;
+        int r;
 
-        if (!context || !buf)
-                return -ENOMEM;
-        if (EVP_DigestInit_ex2(context, EVP_sha256(), NULL) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        while ((n = pread(fd, buf, CHUNK, (off_t)b.size)) != 0) {
+        r = buf ? trust_hash_new(&h) : -ENOMEM;
+        while (r >= 0 && (n = pread(fd, buf, CHUNK, (off_t)b.size)) != 0) {
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
                         return error_errno(e, -errno, "reading a blob at %" PRIu64, b.size);
-                if (EVP_DigestUpdate(context, buf, (size_t)n) != 1)
-                        return error_errno(e, -EIO, "SHA-256");
+                r = trust_hash_add(h, buf, (size_t)n);
                 b.size += (uint64_t)n;
         }
-        if (EVP_DigestFinal_ex(context, hash, NULL) != 1)
-                return error_errno(e, -EIO, "SHA-256");
+        if (r >= 0)
+                r = trust_hash_end(h, hash);
+        if (r < 0)
+                return error_errno(e, r, "SHA-256");
         hex_encode(hash, 32, b.digest + 7);
         *ret = b;
         return 0;

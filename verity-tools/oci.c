@@ -86,13 +86,27 @@ int oci_read_file(int layout_fd, const char *path, size_t max, char **ret, struc
         return 0;
 }
 
+int oci_check_blob(const struct oci_descriptor *d, uint64_t size, const uint8_t hash[static 32],
+                   struct error *e)
+{
+        char hex[65];
+
+        if (size != d->size)
+                return error_set(e, -EBADMSG, "%s: %" PRIu64 " bytes expected, found %" PRIu64, d->path,
+                                 d->size, size);
+        hex_encode(hash, 32, hex);
+        if (strcmp(hex, d->digest + strlen("sha256:")) != 0)
+                return error_set(e, -EBADMSG, "%s: content with that digest expected, found sha256:%s",
+                                 d->path, hex);
+        return 0;
+}
+
 int oci_read_blob(int layout_fd, const struct oci_descriptor *d, size_t max, char **ret, struct error *e)
 {
         _cleanup_free_ char *data = NULL;
         _cleanup_close_ int fd = -EBADF;
         uint8_t found[32];
         uint64_t size = 0;
-        char hex[65];
         int r;
 
         r = oci_open(layout_fd, d->path, &fd, &size, e);
@@ -112,10 +126,9 @@ int oci_read_blob(int layout_fd, const struct oci_descriptor *d, size_t max, cha
                 r = trust_sha256(data, (size_t)size, found);
         if (r < 0)
                 return error_errno(e, r, "%s", d->path);
-        hex_encode(found, 32, hex);
-        if (strcmp(hex, d->digest + 7) != 0)
-                return error_set(e, -EBADMSG, "%s: content with that digest expected, found sha256:%s",
-                                 d->path, hex);
+        r = oci_check_blob(d, size, found, e);
+        if (r < 0)
+                return r;
         data[size] = '\0';
         *ret = TAKE_PTR(data);
         return 0;

@@ -2,7 +2,6 @@
 /* Reading from a registry: documents and blobs, checked against their digests while they arrive. */
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -10,8 +9,6 @@
 #include "registry-internal.h"
 
 #define MANIFEST_TYPES OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_INDEX_TYPE
-
-DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 
 void registry_document_done(struct registry_document *d)
 {
@@ -90,7 +87,7 @@ int registry_get_manifest(struct registry *r, const char *name, struct registry_
 struct download {
         int fd;
         uint64_t received, size;
-        EVP_MD_CTX *digest;
+        struct trust_hash *digest;
         const struct registry *registry;
 };
 
@@ -106,8 +103,9 @@ static int take_piece(void *userdata, const void *data, size_t size, struct erro
         k = pwrite_full(d->fd, data, size, d->received);
         if (k < 0)
                 return error_errno(e, k, "writing at %" PRIu64, d->received);
-        if (EVP_DigestUpdate(d->digest, data, size) != 1)
-                return error_errno(e, -EIO, "SHA-256");
+        k = trust_hash_add(d->digest, data, size);
+        if (k < 0)
+                return error_errno(e, k, "SHA-256");
         d->received += size;
         if (d->registry->received)
                 d->registry->received(d->registry->userdata, size);
@@ -119,26 +117,18 @@ static uint64_t received_so_far(void *userdata)
         return ((struct download *)userdata)->received;
 }
 
-static int check_download(struct download *d, const struct oci_descriptor *expected, struct error *e)
+static int check_download(const struct download *d, const struct oci_descriptor *expected, struct error *e)
 {
         uint8_t hash[32];
-        char hex[65];
+        int k = trust_hash_end(d->digest, hash);
 
-        if (d->received != d->size)
-                return error_set(e, -EBADMSG, "%" PRIu64 " bytes expected, found %" PRIu64, d->size,
-                                 d->received);
-        if (EVP_DigestFinal_ex(d->digest, hash, NULL) != 1)
-                return error_errno(e, -EIO, "SHA-256");
-        hex_encode(hash, 32, hex);
-        if (strcmp(hex, expected->digest + 7) != 0)
-                return error_set(e, -EBADMSG, "content with that digest expected, found sha256:%s", hex);
-        return 0;
+        return k < 0 ? error_errno(e, k, "SHA-256") : oci_check_blob(expected, d->received, hash, e);
 }
 
 int registry_get_blob(struct registry *r, const struct oci_descriptor *d, int fd, struct error *e)
 {
-        _cleanup_(EVP_MD_CTX_free_ptr) EVP_MD_CTX *digest = EVP_MD_CTX_new();
-        struct download download = {.fd = fd, .size = d->size, .digest = digest, .registry = r};
+        _cleanup_(trust_hash_free_ptr) struct trust_hash *digest = NULL;
+        struct download download = {.fd = fd, .size = d->size, .registry = r};
         _cleanup_(http_answer_done) struct http_answer a = {};
         _cleanup_free_ char *url = NULL;
         struct http_request q = {
@@ -150,8 +140,10 @@ int registry_get_blob(struct registry *r, const struct oci_descriptor *d, int fd
         };
         int k;
 
-        if (!digest || EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) != 1)
-                return -ENOMEM;
+        k = trust_hash_new(&digest);
+        if (k < 0)
+                return error_errno(e, k, "SHA-256");
+        download.digest = digest;
         k = registry_url(r, &url, "blobs", d->digest);
         if (k < 0)
                 return k;

@@ -157,8 +157,3 @@ int trust_read_certificates(int dirfd, const char *path, struct trust_certificat
         *ret = c;
         return 0;
 }
-
-int trust_sha256(const void *data, size_t size, uint8_t ret[static 32])
-{
-        return EVP_Digest(data, size, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
-}

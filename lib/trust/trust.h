@@ -188,3 +188,11 @@ int trust_encrypt(const struct trust_store *s, const void *data, size_t size, ui
 
 /* SHA-256 of size bytes. -EIO if OpenSSL fails. */
 int trust_sha256(const void *data, size_t size, uint8_t ret[static 32]);
+
+/* The same of data that comes in pieces. After trust_hash_end() it can only be freed. */
+struct trust_hash;
+int trust_hash_new(struct trust_hash **ret);
+int trust_hash_add(struct trust_hash *h, const void *data, size_t size);
+int trust_hash_end(struct trust_hash *h, uint8_t ret[static 32]);
+struct trust_hash *trust_hash_free(struct trust_hash *h);
+DEFINE_CLEANUP(struct trust_hash *, trust_hash_free)
