@@ -73,23 +73,12 @@ static int format(const char *device, struct volume_found *v, const struct secre
 /* The features are named so that they do not depend on a configuration file. */
 static int make_file_system(const char *device, struct error *e)
 {
+        static const char features[] =
+                "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,"
+                "large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
         const char *argv[] = {
-                "/usr/sbin/mke2fs",
-                "-q",
-                "-F",
-                "-b",
-                "4096",
-                "-I",
-                "256",
-                "-m",
-                "0",
-                "-L",
-                "holdfast-var",
-                "-O",
-                "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
-                "huge_file,dir_nlink,extra_isize,metadata_csum",
-                device,
-                NULL};
+                "/usr/sbin/mke2fs", "-q", "-F",     "-b",   "4096", "-I", "256", "-m", "0", "-L",
+                "holdfast-var",     "-O", features, device, NULL};
         const char *environment[] = {"MKE2FS_CONFIG=/dev/null", NULL};
         const struct process_options options = {.timeout_ms = MKE2FS_MS,
                                                 .environment = (char *const *)environment};

@@ -259,7 +259,7 @@ static void put_json(const char *json)
                 uint8_t *copy = copies + i * VOLUME_COPY_SIZE;
 
                 memset(copy + PAGE, 0, VOLUME_COPY_SIZE - PAGE);
-                memcpy(copy + PAGE, json, strlen(json));
+                memcpy(copy + PAGE, json, strlen(json) + 1);
                 make_checksum(copy);
         }
         put_copies(copies);

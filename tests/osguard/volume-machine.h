@@ -13,6 +13,7 @@
 
 struct machine {
         struct swtpm tpm;
+        const char *tcti;        /* another way to it, for machine_boot(); NULL: its own */
         struct authority *owner; /* borrowed */
         const struct trust_store *trust;
         struct tpm_pcr_policy approved[4];
