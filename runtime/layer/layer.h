@@ -72,8 +72,8 @@ int layer_devices_collect(struct error *e);
 int store_mount(const char *directory, const struct trust_store *trust, bool selinux, struct error *e);
 
 /* Whether the kernel's active IPE policy will let files of each of the n layers execute. ipe: its directory
- * in securityfs. 0 also where nothing is enforced: no such directory, no active policy. -EKEYREJECTED: the
- * first layer that the policy denies, with the rule that does. */
+ * in securityfs. 0 also where nothing is enforced: no such directory, no active policy, IPE only recording.
+ * -EKEYREJECTED: the first layer that the policy denies, with the rule that does. */
 int layers_check_policy(const char *ipe, const struct store_layer *layers, size_t n, struct error *e);
 
 /* --- what mounts share --- */

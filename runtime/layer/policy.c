@@ -12,15 +12,21 @@
 #include "ipe-policy/ipe-policy.h"
 #include "runtime/layer/layer.h"
 
+/* IPE's switches hold "0" or "1". */
+static int read_switch(int dirfd, const char *path, struct error *e)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = read_file(dirfd, path, 16, &text, NULL, e);
+
+        return r < 0 ? r : text[0] == '1';
+}
+
 static int is_active(int policies, const char *name, struct error *e)
 {
         char path[NAME_MAX + sizeof("/active")];
-        _cleanup_free_ char *text = NULL;
-        int r;
 
         (void)snprintf(path, sizeof(path), "%s/active", name);
-        r = read_file(policies, path, 16, &text, NULL, e);
-        return r < 0 ? r : text[0] == '1';
+        return read_switch(policies, path, e);
 }
 
 static int read_policy(int policies, const char *name, struct ipe_policy **ret, struct error *e)
@@ -56,7 +62,8 @@ static int find_active(DIR *policies, struct ipe_policy **ret, struct error *e)
         }
 }
 
-/* *ret is NULL where nothing is enforced: without IPE in the kernel, or without an active policy. */
+/* *ret is NULL where nothing is enforced: without IPE in the kernel, without an active policy, or while IPE
+ * only records. */
 static int read_active_policy(const char *ipe, struct ipe_policy **ret, struct error *e)
 {
         _cleanup_closedir_ DIR *policies = NULL;
@@ -69,7 +76,9 @@ static int read_active_policy(const char *ipe, struct ipe_policy **ret, struct e
         policies = opendir(directory);
         if (!policies)
                 return errno == ENOENT ? 0 : error_errno(e, -errno, "%s", directory);
-        r = find_active(policies, ret, e);
+        r = read_switch(dirfd(policies), "../enforce", e);
+        if (r > 0)
+                r = find_active(policies, ret, e);
         return r < 0 ? error_prefix(e, r, "%s", directory) : 0;
 }
 

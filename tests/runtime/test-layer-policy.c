@@ -34,9 +34,18 @@ static void put_policy(const char *name, const char *active, const char *text)
         put(name, "policy", text);
 }
 
+static void enforce(const char *value)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "%s/enforce", ipe);
+        cr_assert_eq(write_file_atomic(AT_FDCWD, path, value, strlen(value), 0644, NULL), 0);
+}
+
 static void begin(void)
 {
         cr_assert_not_null(mkdtemp(ipe));
+        enforce("1");
         for (size_t i = 0; i < ELEMENTSOF(layers); i++) {
                 (void)snprintf(layers[i].digest, sizeof(layers[i].digest), "sha256:%064zu", i);
                 cr_assert_eq(verity_geometry_profile(4096, 4096, NULL, &layers[i].geometry, NULL), 0);
@@ -70,6 +79,11 @@ Test(layer_policy, nothing_is_enforced)
         cr_expect_eq(layers_check_policy("/nonexistent", layers, 2, &e), 0, "%s", e.message);
         put_policy("loaded", "0", HEAD);
         cr_expect_eq(check(&e), 0, "%s", e.message);
+        put_policy("host", "1", HEAD);
+        enforce("0");
+        cr_expect_eq(check(&e), 0, "%s", e.message);
+        enforce("1");
+        cr_expect_eq(check(&e), -EKEYREJECTED);
 }
 
 Test(layer_policy, the_active_one_of_several_decides)
