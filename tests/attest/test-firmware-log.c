@@ -10,6 +10,7 @@
 #include "attest/firmware-log.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "mutate.h"
 #include "vectors.h"
 
 static void compare_bank(const char *name, const uint8_t *log, size_t size, const char *algorithm,

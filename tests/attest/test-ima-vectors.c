@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/hex.h"
 #include "ima-writer.h"
+#include "mutate.h"
 #include "vectors.h"
 
 /* Lines of "PCR TEMPLATE-DIGEST ima-ng ALGORITHM:DIGEST PATH". */

@@ -51,11 +51,14 @@ static int signed_by(const char *path, const char *certificate, struct error *e)
 {
         struct slice file = read_slice(path);
         FILE *f = fopen(certificate, "re");
-        X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
         struct pe pe;
-        int r = pe_parse(file, &pe, e);
+        X509 *x;
+        int r;
 
+        cr_assert_not_null(f);
+        x = PEM_read_X509(f, NULL, NULL, NULL);
         cr_assert_not_null(x);
+        r = pe_parse(file, &pe, e);
         if (r >= 0)
                 r = pe_signed_by(&pe, x, e);
         X509_free(x);

@@ -8,6 +8,7 @@
 #include "attest/quote.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "mutate.h"
 #include "vectors.h"
 
 struct recorded {

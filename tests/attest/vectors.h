@@ -26,10 +26,3 @@ sd_json_variant *vector_json(const char *name);
 
 /* Base64 text, to be freed. Fails the test if it is none. */
 uint8_t *decode_base64(const char *text, size_t *ret_size);
-
-/* The next number of a sequence that is the same in every run (xorshift64*); the state is any number but 0.
- */
-uint64_t random_next(uint64_t *state);
-
-/* Changes n bytes of data at random: one to four bits, bytes or 32-bit numbers. */
-void mutate(uint8_t *data, size_t n, uint64_t *state);
