@@ -3,7 +3,6 @@
  * keys here are one block of SHA-256 long, so KDFa and KDFe (Part 1, 11.4.10) are one round. */
 #include <errno.h>
 #include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -75,50 +74,29 @@ static int encrypt_rsa(EVP_PKEY *ek, const uint8_t seed[static SEED_SIZE], TPM2B
         return 0;
 }
 
-/* One coordinate of a key's point, 32 bytes. */
-static bool coordinate(const EVP_PKEY *key, const char *name, uint8_t ret[static 32])
-{
-        BIGNUM *n = NULL;
-        bool ok = EVP_PKEY_get_bn_param(key, name, &n) == 1 && BN_bn2binpad(n, ret, 32) == 32;
-
-        BN_free(n);
-        return ok;
-}
-
-static bool agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t ret[static 32])
-{
-        _cleanup_(EVP_PKEY_CTX_free_ptr) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(own, NULL);
-        size_t size = 32;
-
-        return context && EVP_PKEY_derive_init(context) == 1 &&
-               EVP_PKEY_derive_set_peer(context, peer) == 1 && EVP_PKEY_derive(context, ret, &size) == 1 &&
-               size == 32;
-}
-
 /* ECDH with a key of one use: KDFe over counter, shared x, label with its NUL, and both keys' x. */
 static int agree_ec(EVP_PKEY *ek, uint8_t seed[static SEED_SIZE], TPM2B_ENCRYPTED_SECRET *ret,
                     struct error *e)
 {
-        _cleanup_(EVP_PKEY_free_ptr) EVP_PKEY *own = EVP_EC_gen("P-256");
-        uint8_t message[4 + 32 + sizeof("IDENTITY") + 64], *shared = message + 4,
-                                                           *own_x = message + 36 + sizeof("IDENTITY");
-        TPMS_ECC_POINT point = {.x.size = 32, .y.size = 32};
+        uint8_t message[4 + 32 + sizeof("IDENTITY") + 64], *both_x = message + 36 + sizeof("IDENTITY");
+        TPM2B_ECC_PARAMETER shared, ek_x;
+        TPMS_ECC_POINT own;
         size_t size = 0;
         int r;
 
-        put_be32(message, 1);
-        memcpy(message + 36, "IDENTITY", sizeof("IDENTITY"));
-        if (!own || !agree(own, ek, shared) || !coordinate(own, OSSL_PKEY_PARAM_EC_PUB_X, own_x) ||
-            !coordinate(ek, OSSL_PKEY_PARAM_EC_PUB_X, own_x + 32) ||
-            !coordinate(own, OSSL_PKEY_PARAM_EC_PUB_Y, point.y.buffer))
+        if (!tpm_ecdh(ek, &shared, &own) || !tpm_coordinate(ek, OSSL_PKEY_PARAM_EC_PUB_X, &ek_x))
                 return crypto_error("ECDH", e);
-        memcpy(point.x.buffer, own_x, 32);
+        put_be32(message, 1);
+        memcpy(message + 4, shared.buffer, 32);
+        memcpy(message + 36, "IDENTITY", sizeof("IDENTITY"));
+        memcpy(both_x, own.x.buffer, 32);
+        memcpy(both_x + 32, ek_x.buffer, 32);
         r = tpm_sha256(message, sizeof(message), seed, e);
         OPENSSL_cleanse(message, sizeof(message));
+        OPENSSL_cleanse(&shared, sizeof(shared));
         if (r < 0)
                 return r;
-        if (Tss2_MU_TPMS_ECC_POINT_Marshal(&point, ret->secret, sizeof(ret->secret), &size) !=
-            TSS2_RC_SUCCESS)
+        if (Tss2_MU_TPMS_ECC_POINT_Marshal(&own, ret->secret, sizeof(ret->secret), &size) != TSS2_RC_SUCCESS)
                 return crypto_error("encoding of a point", e);
         ret->size = (uint16_t)size;
         return 0;

@@ -63,6 +63,20 @@ int tpm_pcr_digest(uint32_t pcrs, const uint8_t values[][32], uint8_t ret[static
 
 int tpm_sha256(const void *data, size_t size, uint8_t ret[static 32], struct error *e);
 
+/* --- cryptography --- */
+
+/* For Esys_SetCryptoCallbacks(): sessions with ECC P-256, AES-128-CFB and the hashes of tpm_digest(). */
+extern ESYS_CRYPTO_CALLBACKS tpm_crypto;
+
+/* SHA-1, SHA-256, SHA-384 or SHA-512; NULL for any other. */
+const EVP_MD *tpm_digest(TPM2_ALG_ID algorithm);
+
+/* A coordinate (OSSL_PKEY_PARAM_EC_PUB_X or _Y) of a point on P-256, 32 bytes. */
+bool tpm_coordinate(const EVP_PKEY *key, const char *name, TPM2B_ECC_PARAMETER *ret);
+
+/* ECDH on P-256 with a key made for this once: the x that is shared, and its own point (Part 1, C.6.1). */
+bool tpm_ecdh(EVP_PKEY *peer, TPM2B_ECC_PARAMETER *ret_shared, TPMS_ECC_POINT *ret_own);
+
 /* --- templates --- */
 
 extern const TPM2B_PUBLIC tpm_template_srk, tpm_template_ek_ecc, tpm_template_ek_rsa, tpm_template_ak;

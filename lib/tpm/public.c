@@ -118,7 +118,7 @@ static EVP_PKEY *read_pem(const char *pem)
         return NULL;
 }
 
-static bool get_coordinate(const EVP_PKEY *key, const char *name, TPM2B_ECC_PARAMETER *ret)
+bool tpm_coordinate(const EVP_PKEY *key, const char *name, TPM2B_ECC_PARAMETER *ret)
 {
         BIGNUM *n = NULL;
         int written = -1;
@@ -150,8 +150,8 @@ int tpm_public_from_pem(const char *pem, struct tpm_public *ret, struct error *e
                                  "PEM: one certificate or public key expected, found something else");
         ok = EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
              strcmp(group, SN_X9_62_prime256v1) == 0 &&
-             get_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, &p.publicArea.unique.ecc.x) &&
-             get_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, &p.publicArea.unique.ecc.y);
+             tpm_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, &p.publicArea.unique.ecc.x) &&
+             tpm_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, &p.publicArea.unique.ecc.y);
         ERR_clear_error();
         if (!ok)
                 return error_set(e, -EKEYREJECTED, "PEM: a key of type EC on %s expected, found %s %s",

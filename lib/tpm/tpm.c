@@ -10,17 +10,6 @@
 
 #include "tpm/internal.h"
 
-static const struct {
-        TPMI_ALG_HASH algorithm;
-        uint16_t size;
-        const EVP_MD *(*md)(void);
-} known_banks[] = {
-        {TPM2_ALG_SHA1, 20, EVP_sha1},
-        {TPM2_ALG_SHA256, 32, EVP_sha256},
-        {TPM2_ALG_SHA384, 48, EVP_sha384},
-        {TPM2_ALG_SHA512, 64, EVP_sha512},
-};
-
 struct tpm *tpm_free(struct tpm *tpm)
 {
         if (!tpm)
@@ -51,9 +40,8 @@ static int read_banks(struct tpm *tpm, struct error *e)
 
                 for (size_t k = 0; k < s->sizeofSelect && k < sizeof(s->pcrSelect); k++)
                         active = active || s->pcrSelect[k] != 0;
-                for (size_t k = 0; active && k < ELEMENTSOF(known_banks); k++)
-                        if (known_banks[k].algorithm == s->hash && tpm->n_banks < TPM_BANKS_MAX)
-                                tpm->bank[tpm->n_banks++] = s->hash;
+                if (active && tpm_digest(s->hash) && tpm->n_banks < TPM_BANKS_MAX)
+                        tpm->bank[tpm->n_banks++] = s->hash;
                 have_sha256 = have_sha256 || (active && s->hash == TPM2_ALG_SHA256);
         }
         if (!have_sha256)
@@ -76,6 +64,9 @@ int tpm_open(const char *tcti, struct tpm **ret, struct error *e)
         rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
         if (rc != TSS2_RC_SUCCESS)
                 return tpm_error(tpm, rc, "Esys_Initialize", e);
+        rc = Esys_SetCryptoCallbacks(tpm->esys, &tpm_crypto);
+        if (rc != TSS2_RC_SUCCESS)
+                return tpm_error(tpm, rc, "Esys_SetCryptoCallbacks", e);
         r = read_banks(tpm, e);
         if (r < 0)
                 return r;
@@ -87,19 +78,15 @@ int tpm_hash(struct tpm *tpm, const void *data, size_t size, struct tpm_digests 
 {
         struct tpm_digests out = {};
 
-        for (size_t i = 0; i < tpm->n_banks; i++)
-                for (size_t k = 0; k < ELEMENTSOF(known_banks); k++) {
-                        struct tpm_digest *d = &out.digest[out.n];
+        for (; out.n < tpm->n_banks; out.n++) {
+                const EVP_MD *md = tpm_digest(tpm->bank[out.n]);
+                struct tpm_digest *d = &out.digest[out.n];
 
-                        if (known_banks[k].algorithm != tpm->bank[i])
-                                continue;
-                        if (EVP_Digest(data, size, d->bytes, NULL, known_banks[k].md(), NULL) != 1)
-                                return error_set(e, -EIO, "hash 0x%04x of %zu bytes failed", tpm->bank[i],
-                                                 size);
-                        d->algorithm = tpm->bank[i];
-                        d->size = known_banks[k].size;
-                        out.n++;
-                }
+                d->algorithm = tpm->bank[out.n];
+                d->size = (uint16_t)EVP_MD_get_size(md);
+                if (EVP_Digest(data, size, d->bytes, NULL, md, NULL) != 1)
+                        return error_set(e, -EIO, "hash 0x%04x of %zu bytes failed", d->algorithm, size);
+        }
         *ret = out;
         return 0;
 }
