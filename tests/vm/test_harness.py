@@ -132,7 +132,7 @@ class Errors(unittest.TestCase):
     def test_secure_boot_needs_keys(self):
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaisesRegex(machine.MachineError, "PK"):
-                machine.Machine(folder, firmware=machine.Firmware()).enroll(Path(folder) / "vars.fd")
+                machine.Firmware().enroll(Path(folder) / "vars.fd")
 
     def test_option_values_are_quoted(self):
         arguments = machine.Machine("/tmp/none", smbios=["a=b,c=d"], disks=[machine.Disk("/tmp/x,readonly=off")]).device_arguments()
