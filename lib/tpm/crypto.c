@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The cryptography of sessions, for ESYS. Its own does the same with OpenSSL, but in a new library context
- * each time: 2 ms a command, twenty times what this takes, and a boot sends some sixty. */
+ * each time: 2 ms a command, where this takes a fiftieth, and a boot sends some sixty. */
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/rand.h>
