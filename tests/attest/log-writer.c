@@ -116,6 +116,8 @@ static void write_secure_boot(struct written_log *l)
 void log_write_boot(struct written_log *l, enum log_place place, void (*add)(struct written_log *, void *),
                     void *userdata)
 {
+        static const uint8_t image[32]; /* EFI_IMAGE_LOAD_EVENT without a device path */
+
         log_begin(l);
         if (place == LOG_START)
                 add(l, userdata);
@@ -130,7 +132,7 @@ void log_write_boot(struct written_log *l, enum log_place place, void (*add)(str
         if (place == LOG_AFTER_SEPARATORS)
                 add(l, userdata);
         log_add_variable(l, EV_EFI_VARIABLE_AUTHORITY, "db", 0, "who signed it", 13);
-        log_add(l, 4, EV_EFI_BOOT_SERVICES_APPLICATION, "image", 5, "authenticode", 12);
+        log_add(l, 4, EV_EFI_BOOT_SERVICES_APPLICATION, image, sizeof(image), "authenticode", 12);
         if (place == LOG_AFTER_APPLICATION)
                 add(l, userdata);
         log_add_action(l, 5, "Exit Boot Services Invocation");

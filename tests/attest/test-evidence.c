@@ -313,6 +313,57 @@ Test(evidence, mutations, .timeout = 300)
         }
 }
 
+/* The same with the bytes of each part, past JSON and Base64. */
+Test(evidence, mutated_parts, .timeout = 300)
+{
+        struct evidence_part *const parts[] = {
+                &evidence.quote,  &evidence.quote_signature, &evidence.counter, &evidence.counter_signature,
+                &evidence.key,    &evidence.firmware_log,    &evidence.ima_log, &evidence.logs[0],
+                &evidence.logs[1]};
+        _cleanup_(verified_evidence_free_ptr) struct verified_evidence *original = NULL;
+        _cleanup_claims_ struct claims expected = {};
+        uint64_t state = 0x9e3779b97f4a7c15;
+
+        cr_assert_eq(evidence_verify(&evidence, &demand, &original, NULL), 0);
+        cr_assert_eq(claims_collect(original, &expected, NULL), 0);
+        for (unsigned i = 0; i < 20000; i++) {
+                _cleanup_(verified_evidence_free_ptr) struct verified_evidence *v = NULL;
+                _cleanup_claims_ struct claims claims = {};
+                struct evidence_part *part = parts[i % ELEMENTSOF(parts)], good = *part;
+                uint8_t changed[WRITTEN_LOG_MAX];
+
+                cr_assert_leq(good.size, sizeof(changed));
+                memcpy(changed, good.bytes, good.size);
+                mutate(changed, good.size, &state);
+                part->bytes = changed;
+                if (evidence_verify(&evidence, &demand, &v, NULL) == 0 &&
+                    claims_collect(v, &claims, NULL) == 0)
+                        cr_assert(same_claims(&claims, &expected), "mutation %u", i);
+                *part = good;
+        }
+}
+
+/* Any machine's: no logs of ours, and the PCRs that the verifier asks for. */
+Test(evidence, bare)
+{
+        struct evidence_part ima;
+
+        evidence.kind = EVIDENCE_TPM;
+        demand.pcrs = 0xffff;
+        expect(0, "");
+        demand.pcrs = 0xfff;
+        expect(-EPERM, "selection");
+        demand.pcrs = 0xffff;
+        ima = evidence.ima_log;
+        evidence.ima_log = evidence.firmware_log;
+        expect(-EBADMSG, "IMA log");
+        evidence.ima_log = ima;
+        evidence.ima_log.size = 0;
+        expect(-EPERM, "IMA log: its replay");
+        evidence.ima_log = ima;
+        demand.pcrs = 0;
+}
+
 /* After its cap nothing can pass for osguard, and a name that no table has says nothing. */
 Test(evidence_events, after_the_cap, .timeout = 120)
 {

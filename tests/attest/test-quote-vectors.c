@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/appraise.h"
 #include "attest/quote.h"
 #include "base/hex.h"
 #include "base/json.h"
@@ -87,6 +88,47 @@ Test(quote_vectors, trustee)
         cr_expect_eq(verify(&r, r.nonce, r.nonce_size, false, 0xffffff, &e), 0, "%s", e.message);
         cr_expect_eq(verify(&r, r.nonce, r.nonce_size, false, 0xfffff, &e), -EPERM, "%s", e.message);
         cr_expect_eq(verify(&r, "another nonce", 13, false, 0xffffff, &e), -ESTALE, "%s", e.message);
+        recorded_done(&r);
+}
+
+/* The same as evidence: its key is pinned by fingerprint, and what no log says nobody may demand. */
+Test(quote_vectors, trustee_as_evidence)
+{
+        static const char policy[] =
+                "{\"version\":1,\"keys\":[],\"validity_seconds\":60,\"required\":"
+                "{\"pcr16\":{\"allowed\":[\"%s\"]},\"secure-boot\":{\"allowed\":[true]}}}";
+        _cleanup_appraisal_policy_ struct appraisal_policy p = {};
+        _cleanup_appraisal_ struct appraisal a = {};
+        _cleanup_claims_ struct claims claims = {};
+        struct verified_evidence *v = NULL;
+        struct evidence ev = {.kind = EVIDENCE_TPM};
+        char fingerprint[65], zeros[65], text[512];
+        const char *keys[] = {fingerprint};
+        struct evidence_demand d = {.pcrs = 0xffffff, .keys = keys, .n_keys = 1};
+        struct recorded r;
+
+        read_trustee(&r);
+        ev.values = r.values;
+        ev.values.extended = 0xffffff;
+        ev.quote = (struct evidence_part){r.attest, r.s.attest_size};
+        ev.quote_signature = (struct evidence_part){r.signature, r.s.signature_size};
+        ev.key_spki = (struct evidence_part){r.key_der, r.key_size};
+        d.statement = (struct statement_demand){.nonce = r.nonce, .nonce_size = r.nonce_size};
+        hex_encode(attestation_key_fingerprint(r.key), 32, fingerprint);
+        cr_assert_eq(evidence_verify(&ev, &d, &v, NULL), 0);
+        cr_assert_eq(claims_collect(v, &claims, NULL), 0);
+        hex_encode((uint8_t[32]){}, 32, zeros);
+        (void)snprintf(text, sizeof(text), policy, zeros);
+        cr_assert_eq(appraisal_policy_parse(text, strlen(text), &p, NULL), 0);
+        cr_assert_eq(appraise(&claims, &p, NULL, &a, NULL), 0);
+        cr_assert_eq(a.n, 2);
+        cr_expect(a.findings[0].met);
+        cr_expect(!a.findings[1].met && !a.findings[1].found);
+        cr_expect(!a.met);
+        verified_evidence_free(v);
+        v = NULL;
+        fingerprint[0] = fingerprint[0] == '0' ? '1' : '0';
+        cr_expect_eq(evidence_verify(&ev, &d, &v, NULL), -ENOKEY, "the key is the evidence's own");
         recorded_done(&r);
 }
 
