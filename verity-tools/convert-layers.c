@@ -76,8 +76,7 @@ static int add_job(struct conversion *c, const struct oci_descriptor *sources, s
         return 0;
 }
 
-int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
-                      struct error *e)
+static int parse_layers(struct oci_image *image, struct error *e)
 {
         _cleanup_free_ struct oci_descriptor *sources = NULL;
         sd_json_variant *layers = NULL;
@@ -107,26 +106,25 @@ int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret
                                          "%s: layer %zu: at most %" PRIu64 " bytes expected, found %" PRIu64,
                                          image->digest, i, BUILD_INPUT_MAX, sources[i].size);
         }
-        *ret = TAKE_PTR(sources);
-        *ret_n = n;
+        image->layers = TAKE_PTR(sources);
+        image->n_layers = n;
         return 0;
 }
 
-int conversion_plan(struct conversion *c, const struct oci_image *image, struct error *e)
+int conversion_plan(struct conversion *c, struct oci_image *image, struct error *e)
 {
-        _cleanup_free_ struct oci_descriptor *sources = NULL;
-        size_t n = 0, each;
+        size_t each;
         int r;
 
-        r = conversion_layers(image, &sources, &n, e);
+        r = parse_layers(image, e);
         if (r < 0)
                 return r;
-        each = c->o->squash ? n : 1;
-        for (size_t i = 0; i < n && r >= 0; i += each) {
+        each = c->o->squash ? image->n_layers : 1;
+        for (size_t i = 0; i < image->n_layers && r >= 0; i += each) {
                 bool bottom = conversion_is_bottom(c, i);
 
-                if (!conversion_find_job(c, sources + i, each, bottom))
-                        r = add_job(c, sources + i, each, bottom, e);
+                if (!conversion_find_job(c, image->layers + i, each, bottom))
+                        r = add_job(c, image->layers + i, each, bottom, e);
         }
         return r;
 }

@@ -99,21 +99,17 @@ static int describe_layer(struct described *d, const struct layer_job *j, const 
 static int describe_layers(struct conversion *c, const struct oci_image *image, struct described *d,
                            struct error *e)
 {
-        _cleanup_free_ struct oci_descriptor *sources = NULL;
-        size_t n = 0, each;
-        int r;
+        size_t n = image->n_layers, each = c->o->squash ? n : 1;
+        int r = 0;
 
-        r = conversion_layers(image, &sources, &n, e);
-        if (r < 0)
-                return r;
-        each = c->o->squash ? n : 1;
         for (size_t i = 0; i < n && r >= 0; i += each) {
-                struct layer_job *j = conversion_find_job(c, sources + i, each, conversion_is_bottom(c, i));
+                const struct oci_descriptor *sources = image->layers + i;
+                struct layer_job *j = conversion_find_job(c, sources, each, conversion_is_bottom(c, i));
 
                 r = sign_layer(c, j, e);
                 if (r >= 0)
-                        r = describe_layer(d, j, c->o->signatures_only ? sources[i].digest : j->blob.digest,
-                                           i, i + each == n, e);
+                        r = describe_layer(d, j, c->o->signatures_only ? sources->digest : j->blob.digest, i,
+                                           i + each == n, e);
         }
         return r;
 }

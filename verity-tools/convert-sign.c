@@ -16,7 +16,7 @@ static int path_in(const char *directory, enum trust_purpose purpose, const char
         return 0;
 }
 
-/* First step: what the key has to sign. */
+/* What the key has to sign, where it lies elsewhere. */
 static int write_digest(const char *directory, const struct trust_signer *signer, enum trust_purpose purpose,
                         const char *name, const char *text, struct error *e)
 {
@@ -31,34 +31,20 @@ static int write_digest(const char *directory, const struct trust_signer *signer
         return write_file_atomic(AT_FDCWD, path, d.bytes, d.size, 0644, e);
 }
 
-/* Second step: what it signed. */
-static int attach(const char *directory, const struct trust_signer *signer, enum trust_purpose purpose,
-                  const char *name, const char *text, uint8_t **ret, size_t *ret_size, struct error *e)
-{
-        _cleanup_free_ char *raw = NULL;
-        char path[PATH_MAX];
-        size_t n = 0;
-        int r;
-
-        if ((r = path_in(directory, purpose, name, "sig", path, e)) < 0 ||
-            (r = read_file(AT_FDCWD, path, TRUST_RAW_MAX, &raw, &n, e)) < 0)
-                return r;
-        r = trust_attach(signer, purpose, text, strlen(text), raw, n, ret, ret_size, e);
-        return r < 0 ? error_prefix(e, r, "%s", path) : 0;
-}
-
 int conversion_sign(struct conversion *c, enum trust_purpose purpose, const char *name, const char *text,
                     struct oci_blob *ret, struct error *e)
 {
         const struct build_oci_options *o = c->o;
         const struct trust_signer *signer = purpose == TRUST_MANIFEST ? o->manifest_signer : o->layer_signer;
         _cleanup_free_ uint8_t *der = NULL;
+        char path[PATH_MAX];
         size_t size = 0;
         int r;
 
         if (o->digest_out)
                 return write_digest(o->digest_out, signer, purpose, name, text, e);
-        r = o->attach ? attach(o->attach, signer, purpose, name, text, &der, &size, e)
-                      : trust_sign(signer, purpose, text, strlen(text), false, &der, &size, e);
+        r = o->attach ? path_in(o->attach, purpose, name, "sig", path, e) : 0;
+        if (r >= 0)
+                r = trust_sign_detached(signer, purpose, text, o->attach ? path : NULL, &der, &size, e);
         return r < 0 ? r : layout_put(c->out, der, size, ret, e);
 }

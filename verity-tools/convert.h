@@ -31,8 +31,8 @@ struct conversion {
         size_t n_done;
 };
 
-/* Finds what is to be built for this image, and notes it once. */
-int conversion_plan(struct conversion *c, const struct oci_image *image, struct error *e);
+/* Finds the layers of this image, and notes once what is to be built for them. */
+int conversion_plan(struct conversion *c, struct oci_image *image, struct error *e);
 
 /* Builds every layer that was planned. */
 int conversion_build_layers(struct conversion *c, struct error *e);
@@ -50,10 +50,6 @@ int conversion_add_signatures(struct conversion *c, const struct oci_image *imag
  * in hex digits. With digest_out there is none, and *ret stays as it is. */
 int conversion_sign(struct conversion *c, enum trust_purpose purpose, const char *name, const char *text,
                     struct oci_blob *ret, struct error *e);
-
-/* The tars of an image, bottom first; to be freed. */
-int conversion_layers(const struct oci_image *image, struct oci_descriptor **ret, size_t *ret_n,
-                      struct error *e);
 
 /* Whether layer i of an image is built as one below which nothing lies. */
 bool conversion_is_bottom(const struct conversion *c, size_t i);

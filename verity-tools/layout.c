@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -122,7 +121,6 @@ int layout_new(const char *output, struct layout **ret, struct error *e)
         _cleanup_(layout_free_ptr) struct layout *l = calloc(1, sizeof(*l));
         size_t n = strlen(output);
         char blobs[PATH_MAX];
-        uint64_t random;
         int r;
 
         if (!l)
@@ -133,14 +131,11 @@ int layout_new(const char *output, struct layout **ret, struct error *e)
         l->output = strndup(output, n);
         if (!l->output)
                 return -ENOMEM;
-        if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-                return error_errno(e, -EIO, "%s: random name", output);
-        if (snprintf(blobs, sizeof(blobs), "%s.%016" PRIx64 ".tmp/blobs/sha256", l->output, random) >=
-            (int)sizeof(blobs))
+        r = temporary_path(l->output, &l->path, e);
+        if (r < 0)
+                return r;
+        if (snprintf(blobs, sizeof(blobs), "%s/blobs/sha256", l->path) >= (int)sizeof(blobs))
                 return error_errno(e, -ENAMETOOLONG, "%s", output);
-        l->path = strndup(blobs, strlen(blobs) - strlen("/blobs/sha256"));
-        if (!l->path)
-                return -ENOMEM;
         remove_stale(l->output);
         r = make_locked(l, e);
         if (r >= 0)

@@ -45,6 +45,7 @@ void oci_images_free(struct oci_image *images, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
                 free(images[i].reference);
+                free(images[i].layers);
                 sd_json_variant_unref(images[i].manifest);
         }
         free(images);

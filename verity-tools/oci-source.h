@@ -27,6 +27,8 @@ struct oci_image {
         uint64_t size;
         const char *media_type; /* OCI's or Docker's */
         sd_json_variant *manifest;
+        struct oci_descriptor *layers; /* tars, bottom first; NULL until somebody asks the manifest */
+        size_t n_layers;
 };
 void oci_images_free(struct oci_image *images, size_t n);
 

@@ -2,24 +2,11 @@
 #include "output.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int random_name(const char *path, char **ret, struct error *e)
-{
-        uint64_t random;
-
-        if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-                return error_errno(e, -EIO, "%s: random name", path);
-        if (asprintf(ret, "%s.%016" PRIx64 ".tmp", path, random) < 0) {
-                *ret = NULL;
-                return -ENOMEM;
-        }
-        return 0;
-}
+#include "base/file.h"
 
 static int open_parent(const char *path, int flags)
 {
@@ -67,7 +54,7 @@ int output_begin(const char *path, struct output *ret, struct error *e)
                 return 0;
         if (fd != -EOPNOTSUPP && fd != -EISDIR && fd != -EINVAL)
                 return error_errno(e, fd, "%s", path);
-        r = random_name(path, &ret->temporary, e);
+        r = temporary_path(path, &ret->temporary, e);
         if (r < 0)
                 return r;
         ret->fd = open(ret->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -88,7 +75,7 @@ static int give_name(struct output *o, struct error *e)
 
         if (o->temporary)
                 return 0;
-        r = random_name(o->path, &o->temporary, e);
+        r = temporary_path(o->path, &o->temporary, e);
         if (r < 0)
                 return r;
         (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", o->fd);

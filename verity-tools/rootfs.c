@@ -86,9 +86,7 @@ static int write_signature(int fd, const struct rootfs_options *o, const struct 
         int r;
 
         verity_geometry_root_hash(g, root_hash);
-        r = o->raw ? trust_attach(o->signer, TRUST_ROOTFS, root_hash, strlen(root_hash), o->raw, o->raw_size,
-                                  &der, &size, e)
-                   : trust_sign(o->signer, TRUST_ROOTFS, root_hash, strlen(root_hash), false, &der, &size, e);
+        r = trust_sign_detached(o->signer, TRUST_ROOTFS, root_hash, o->attach, &der, &size, e);
         if (r >= 0)
                 r = trust_signer_fingerprint(o->signer, fingerprint, e);
         if (r >= 0)

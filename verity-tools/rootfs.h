@@ -12,8 +12,7 @@ struct rootfs_options {
         const char *label; /* of the root partition; the others have -verity and -verity-sig behind it */
         const struct disk_architecture *architecture;
         const struct trust_signer *signer; /* NULL: no signature partition */
-        const void *raw;                   /* signature made elsewhere, for a signer without a key, or NULL */
-        size_t raw_size;
+        const char *attach; /* file with the signature made elsewhere, for a signer without a key, or NULL */
         const char *file_contexts;  /* SELinux labels for a tree, or NULL */
         bool allow_setuid;          /* files with setuid, setgid or capabilities are let in */
         unsigned threads;           /* 0: one a processor */

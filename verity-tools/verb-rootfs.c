@@ -42,13 +42,13 @@ static int print_disk(const struct verity_geometry *g, const struct disk_image *
 static int rootfs(const char *source, struct error *e)
 {
         _cleanup_(trust_signer_free_ptr) struct trust_signer *signer = NULL;
-        _cleanup_free_ char *raw = NULL;
         struct progress progress;
         struct rootfs_options o = {
                 .label = options.label ?: "root",
                 .architecture = disk_architecture_from_name(options.architecture ?: "x86-64"),
                 .file_contexts = options.file_contexts,
                 .allow_setuid = options.allow_setuid,
+                .attach = options.attach,
                 .progress = show_progress,
                 .userdata = &progress,
         };
@@ -62,12 +62,9 @@ static int rootfs(const char *source, struct error *e)
         r = check_options(source, e);
         if (r >= 0 && options.certificate)
                 r = open_signer(options.key, options.certificate, &signer, e);
-        if (r >= 0 && options.attach)
-                r = read_file(AT_FDCWD, options.attach, TRUST_RAW_MAX, &raw, &o.raw_size, e);
         if (r < 0)
                 return r;
         o.signer = signer;
-        o.raw = raw;
         progress_start(&progress, "building", 0);
         r = build_rootfs(source, options.output, &o, &g, &d, e);
         progress_end(&progress);

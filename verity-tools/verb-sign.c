@@ -74,22 +74,6 @@ static int write_digest(const struct trust_signer *signer, enum trust_purpose pu
         return r < 0 ? r : json_print(v, options.json);
 }
 
-static int make_signature(const struct trust_signer *signer, enum trust_purpose purpose,
-                          const char *root_hash, uint8_t **ret, size_t *ret_size, struct error *e)
-{
-        _cleanup_free_ char *raw = NULL;
-        size_t n = 0;
-        int r;
-
-        if (!options.attach)
-                return trust_sign(signer, purpose, root_hash, strlen(root_hash), false, ret, ret_size, e);
-        r = read_file(AT_FDCWD, options.attach, TRUST_RAW_MAX, &raw, &n, e);
-        if (r < 0)
-                return r;
-        r = trust_attach(signer, purpose, root_hash, strlen(root_hash), raw, n, ret, ret_size, e);
-        return r < 0 ? error_prefix(e, r, "%s", options.attach) : 0;
-}
-
 static int check_options(const char *path, struct error *e)
 {
         const char *const inputs[] = {path, options.image.hash_file, options.key, options.certificate,
@@ -145,7 +129,7 @@ static int sign(const char *path, struct error *e)
         verity_geometry_root_hash(&i.geometry, root_hash);
         if (options.digest_out)
                 return write_digest(signer, purpose, root_hash, e);
-        r = make_signature(signer, purpose, root_hash, &der, &size, e);
+        r = trust_sign_detached(signer, purpose, root_hash, options.attach, &der, &size, e);
         if (r >= 0)
                 r = write_signature(signer, &i.geometry, der, size, e);
         return r < 0 ? r : print_signed(purpose, root_hash);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,19 +89,29 @@ int fsync_parent(int dirfd, const char *path)
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_file(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
-                      unsigned rename_flags, struct error *e)
+int temporary_path(const char *path, char **ret, struct error *e)
 {
-        _cleanup_close_ int fd = -EBADF;
-        char temporary[PATH_MAX];
         uint64_t random;
-        int r;
 
         if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
                 return error_errno(e, -EIO, "%s: random name", path);
-        if (snprintf(temporary, sizeof(temporary), "%s.%016lx.tmp", path, (unsigned long)random) >=
-            (int)sizeof(temporary))
-                return error_errno(e, -ENAMETOOLONG, "%s", path);
+        if (asprintf(ret, "%s.%016" PRIx64 ".tmp", path, random) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static int write_file(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+                      unsigned rename_flags, struct error *e)
+{
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        r = temporary_path(path, &temporary, e);
+        if (r < 0)
+                return r;
         fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return error_errno(e, -errno, "%s", temporary);

@@ -21,6 +21,9 @@ int write_file_atomic(int dirfd, const char *path, const void *data, size_t size
 /* As write_file_atomic(), but never replaces: -EEXIST if path is there. */
 int write_file_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode, struct error *e);
 
+/* PATH.HEX.tmp, a name beside `path` that nothing has; to be freed. HEX: 16 random digits. */
+int temporary_path(const char *path, char **ret, struct error *e);
+
 /* Makes a name that was made or replaced in the directory of `path` last. */
 int fsync_parent(int dirfd, const char *path);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "trust/internal.h"
 
 static int check_purpose(const struct trust_signer *s, enum trust_purpose purpose, struct error *e)
@@ -184,4 +186,20 @@ int trust_attach(const struct trust_signer *s, enum trust_purpose purpose, const
                         "of %s, expected; found %zu bytes of something else",
                         digest.scheme, digest.algorithm, s->name, raw_size);
         return encode(s, NULL, 0, usable, n, ret_der, ret_der_size, e);
+}
+
+int trust_sign_detached(const struct trust_signer *s, enum trust_purpose purpose, const char *text,
+                        const char *attach, uint8_t **ret_der, size_t *ret_der_size, struct error *e)
+{
+        _cleanup_free_ char *raw = NULL;
+        size_t size = 0;
+        int r;
+
+        if (!attach)
+                return trust_sign(s, purpose, text, strlen(text), false, ret_der, ret_der_size, e);
+        r = read_file(AT_FDCWD, attach, TRUST_RAW_MAX, &raw, &size, e);
+        if (r < 0)
+                return r;
+        r = trust_attach(s, purpose, text, strlen(text), raw, size, ret_der, ret_der_size, e);
+        return r < 0 ? error_prefix(e, r, "%s", attach) : 0;
 }

@@ -123,6 +123,11 @@ int trust_signer_digest(const struct trust_signer *s, enum trust_purpose purpose
 int trust_attach(const struct trust_signer *s, enum trust_purpose purpose, const void *data, size_t size,
                  const void *raw, size_t raw_size, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
 
+/* A detached signature over a text: trust_sign(), or trust_attach() with the raw signature in the file
+ * `attach` where that is not NULL. */
+int trust_sign_detached(const struct trust_signer *s, enum trust_purpose purpose, const char *text,
+                        const char *attach, uint8_t **ret_der, size_t *ret_der_size, struct error *e);
+
 /* The largest raw signature worth reading, in bytes. */
 #define TRUST_RAW_MAX 1024
 
