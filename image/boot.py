@@ -5,6 +5,7 @@ import fcntl
 import json
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import time
 import urllib.error
 import urllib.request
 
-from build import BUILD, KEYS, OUT, PURPOSES, TOP, firmware
-from machine import VM, Disk, Machine, MachineError, check_port_free
+from build import BUILD, KEYS, OUT, PURPOSES, TOP, esp_manifest, firmware
+from disk import SystemDisk
+from machine import AUTHORITY, VM, Disk, Machine, MachineError, check_port_free, make_tpm
 
 GROUPCTL = BUILD / "release/bin/groupctl"
 SOCKET = VM / "groupd.sock"
@@ -35,6 +37,7 @@ def arguments():
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--stay", action="store_true")
     parser.add_argument("--no-build", dest="build", action="store_false")
+    parser.add_argument("--update", action="store_true")
     options = parser.parse_args()
     if not options.group.is_file():
         parser.error(f"--group: {options.group}: a group file expected, not found")
@@ -45,14 +48,15 @@ def arguments():
 
 def image_machine(work, variant, **options):
     """The machine that a user boots: system disk, image store, the variant's payload, TPM, operator's port."""
-    disks = [Disk(OUT / f"disk-{variant}.raw"), Disk(OUT / "store.raw")]
+    disks = [Disk(OUT / f"disk-{variant}.raw", read_only=False), Disk(OUT / "store.raw")]
     if variant != "prod":
         disks.append(Disk(OUT / f"payload-{variant}.raw"))
     options.setdefault("ports", {"io.holdfast.groupd": "socket", "io.holdfast.payload": "file"})
     options.setdefault("disks", disks)
     options.setdefault("firmware", firmware())
     kernel = next((BUILD / "kernel/boot").glob("vmlinuz-*"))
-    return Machine(work, tpm=True, memory=1024, probe_kernel=kernel, **options)
+    options.setdefault("tpm", True)
+    return Machine(work, memory=1024, probe_kernel=kernel, **options)
 
 
 def groupctl(*words, check=True):
@@ -238,10 +242,45 @@ def boot(options):
     return 0 if good else 1
 
 
+def boot_once(disk, variant, what):
+    """Boots a machine that keeps its disk and its TPM. Returns what it said: the security version that it is committed to, or why it
+    refused."""
+    with image_machine(VM / "machine", variant, disks=[Disk(disk.path, read_only=False, write_through=True)], tpm=VM / "update/tpm") as machine:
+        machine.start()
+        say(f"{what}: booting under {machine.accel.upper()}")
+        match = machine.wait_for(r"osguard: boot refused: (.*)|osguard-bless\[\d+\]: (.*)", 300, what="the machine's word")
+        if match[1]:
+            machine.wait_end(30)
+        return (False, match[1]) if match[1] else (True, match[2])
+
+
+def update(options):
+    """A newer image into the idle slot of the powered-off disk; then the older one again, which must not boot."""
+    lock = take_lock()
+    for more in ((), ("--next", f"--variant={options.variant}")):
+        if options.build and subprocess.run([TOP / "image/build", *more], check=False).returncode != 0:
+            raise BootError("image/build failed")
+    work = VM / "update"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    make_tpm(work / "tpm", AUTHORITY)
+    disk = SystemDisk(OUT / f"disk-{options.variant}.raw", work / "disk.raw")
+    newer = BUILD / "image-next"
+    rows = [("this image", "slot A", True, *boot_once(disk, options.variant, "first boot"))]
+    disk.install("b", newer / "root", newer / f"uki-{options.variant}.efi", esp_manifest(newer, options.variant))
+    rows.append(("the next image", "slot B", True, *boot_once(disk, options.variant, "after the update")))
+    disk.boot_from(OUT / f"uki-{options.variant}.efi")
+    rows.append(("this image again", "slot A", False, *boot_once(disk, options.variant, "the older image again")))
+    table(["IMAGE", "IN", "EXPECTED", "FOUND", ""], [[what, where, "boots" if wanted else "refused", said, mark(wanted == booted)]
+                                                     for what, where, wanted, booted, said in rows])
+    lock.close()
+    return 0 if all(wanted == booted for _, _, wanted, booted, _ in rows) else 1
+
+
 def main():
     options = arguments()
     try:
-        return boot(options)
+        return update(options) if options.update else boot(options)
     except (BootError, MachineError, subprocess.TimeoutExpired, OSError, ValueError) as error:
         print(f"image/boot: {error}", file=sys.stderr)
         return 2

@@ -14,16 +14,19 @@ import sys
 import time
 import uuid
 
+from disk import LOADER
 from machine import Firmware, MachineError
 from packages import Packages, TreeError, install, merge_usr, read_list, remove_tree, run, settle
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 OUT = BUILD / "image"
+TREE = BUILD / "tree/root"
 KEYS = BUILD / "keys"
 BIN = BUILD / "release/bin"
 VARIANTS = ("prod", "dev", "test")
-PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
+PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")  # in db
+TRUSTED = (*PURPOSES, "build", "recovery")  # known to the image
 SECURITY_VERSION = 1
 ESP_MIB = 192  # two UKIs of today's size and room to grow
 SLOT_MIB = {"root": 128, "root-verity": 2, "root-verity-sig": 1}  # room for the images to come
@@ -87,12 +90,20 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def compile_project():
-    """Ninja knows best what is up to date."""
+def is_configured(types):
+    try:
+        return f"HOLDFAST_SELINUX_TYPES:PATH={types}\n" in (BUILD / "release/CMakeCache.txt").read_text() \
+            and (BUILD / "release/build.ninja").exists()
+    except FileNotFoundError:
+        return False
+
+
+def compile_project(types):
+    """Ninja knows best what is up to date. types: directory of SELinux types that the image's builder made, or ""."""
     started = time.monotonic()
     say("programs: compiling what changed")
-    if not (BUILD / "release/build.ninja").exists():
-        subprocess_visible("cmake", "--preset", "release")
+    if not is_configured(types):
+        subprocess_visible("cmake", "--preset", "release", f"-DHOLDFAST_SELINUX_TYPES={types}")
     subprocess_visible("cmake", "--build", "--preset", "release")
     say(f"programs: {time.monotonic() - started:.1f} s")
 
@@ -122,9 +133,11 @@ def kernel_release():
 
 
 def sign_ipe_policies():
-    for name in ("boot", "host"):
-        run(BIN / "ipe-policy", "sign", TOP / f"ipe-policy/policies/{name}.ipe", "--key", KEYS / "policy.key",
-            "--certificate", KEYS / "policy.pem", "-o", OUT / f"ipe-{name}.p7b")
+    """What lint warns of is not signed; its text is on the terminal then."""
+    for name, lint in (("boot", ["--boot"]), ("host", [])):
+        policy = TOP / f"ipe-policy/policies/{name}.ipe"
+        subprocess_visible(str(BIN / "ipe-policy"), "lint", str(policy), "--severity=warning", *lint)
+        run(BIN / "ipe-policy", "sign", policy, "--key", KEYS / "policy.key", "--certificate", KEYS / "policy.pem", "-o", OUT / f"ipe-{name}.p7b")
 
 
 def policy_reference(name):
@@ -145,6 +158,14 @@ def make_tree():
     run("python3", "-B", TOP / "image/tree.py", "--programs", BIN, "--trust", KEYS, "--add", OUT / "overlay")
 
 
+def make_next_tree():
+    """The same root but for the version that it says it is."""
+    remove_tree(TREE)
+    run("cp", "-a", BUILD / "tree/root", TREE)
+    with open(TREE / "etc/os-release", "a") as file:
+        file.write(f"IMAGE_VERSION={SECURITY_VERSION}\n")
+
+
 def verity_image(tree, out, purpose, *options):
     """A tree as EROFS, its hash tree and its signature: one file for each partition of a verity disk, and the facts as JSON."""
     data, tail, signature = (out.with_suffix(suffix) for suffix in (".data", ".hash", ".sig"))
@@ -161,8 +182,8 @@ def verity_outputs(name):
 
 
 def make_root():
-    run(BIN / "selinux-policy", "check", TOP / "selinux/policy", "--tree", BUILD / "tree/root")
-    verity_image(BUILD / "tree/root", OUT / "root", "rootfs", "--file-contexts", BUILD / "release/selinux/file_contexts")
+    run(BIN / "selinux-policy", "check", TOP / "selinux/policy", "--tree", TREE)
+    verity_image(TREE, OUT / "root", "rootfs", "--file-contexts", BUILD / "release/selinux/file_contexts")
 
 
 def resolve_modules(release):
@@ -212,12 +233,12 @@ def make_initrd():
     root = OUT / "initrd"
     remove_tree(root)
     packages = Packages(BUILD / "tree/packages")
-    tcti = packages.with_targets({"usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"})
+    chosen = packages.with_targets({"usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0", "usr/sbin/mke2fs"})
     root.mkdir(parents=True)
     merge_usr(root)
-    packages.copy(packages.closure(tcti, [BIN / "osguard"]), root)
+    packages.copy(packages.closure(chosen, [BIN / "osguard"]), root)
     install(BIN / "osguard", root / "init")
-    for purpose in PURPOSES:
+    for purpose in TRUSTED:
         install(KEYS / f"{purpose}.pem", root / f"etc/holdfast/trust/{purpose}.pem")
     install(OUT / "ipe-boot.p7b", root / "etc/holdfast/ipe-boot.p7b")
     install(BUILD / "release/selinux/policy.33", root / "etc/holdfast/selinux.policy")
@@ -263,6 +284,27 @@ def make_uki(variant):
     (OUT / f"uki-{variant}.efi.new").replace(OUT / f"uki-{variant}.efi")
 
 
+def make_variables():
+    firmware().enroll(OUT / "vars.fd")
+
+
+def make_manifest(variant):
+    """What this UKI will measure on a machine with our firmware and keys, signed, with the policy that opens its data volume."""
+    payload = [] if variant == "prod" else [f"--payload={json.loads(payload_facts(variant).read_text())['root_hash']}"]
+    run(BIN / "attest", "manifest", OUT / f"uki-{variant}.efi", f"--firmware={firmware().code()}", f"--variables={OUT}/vars.fd", *payload,
+        f"--packages={BUILD}/tree/packages.json", f"--key={KEYS}/build.key", f"--certificate={KEYS}/build.pem", "-o", OUT / f"manifest-{variant}.p7m")
+
+
+def payload_facts(variant):
+    """The next image goes with the payload disk of this one."""
+    return BUILD / f"image/payload-{variant}.json"
+
+
+def esp_manifest(out, variant):
+    """The build manifest and its name on the ESP, where osguard looks for it by what its image.json is."""
+    return out / f"manifest-{variant}.p7m", f"EFI/holdfast/{sha256(out / f'initrd-{variant}/etc/holdfast/image.json')[:32]}.p7m"
+
+
 def make_esp(variant):
     """FAT16: the firmware refuses a FAT32 of this size."""
     esp = OUT / f"esp-{variant}.img"
@@ -271,8 +313,10 @@ def make_esp(variant):
         file.truncate(ESP_MIB << 20)
     run("mkfs.vfat", "--invariant", "-F", "16", "-n", "ESP", esp)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "MTOOLS_SKIP_CHECK": "1", "TZ": "UTC"}
-    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", env=environment)
-    run("mcopy", "-i", esp, OUT / f"uki-{variant}.efi", "::/EFI/BOOT/BOOTX64.EFI", env=environment)
+    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", "::/EFI/holdfast", env=environment)
+    manifest, name = esp_manifest(OUT, variant)
+    for file, to in ((OUT / f"uki-{variant}.efi", LOADER), (manifest, name)):
+        run("mcopy", "-i", esp, file, f"::/{to}", env=environment)
     return esp
 
 
@@ -364,29 +408,41 @@ def take_lock():
     return lock
 
 
-def build(options):
-    lock = take_lock()
-    compile_project()
-    for script in ("keys", "kernel"):
-        if subprocess.run([TOP / "image" / script], check=False).returncode != 0:
-            raise TreeError(f"image/{script} failed")
-    steps = Steps(OUT / "steps.json")
-    certificates = [KEYS / f"{p}.pem" for p in PURPOSES]
-    selinux = [BUILD / "release/selinux" / name for name in ("policy.33", "file_contexts", "boot_contexts")]
-    programs = [BIN / pathlib.Path(p).name for p in read_list(TOP / "image/root/programs.list")]
+def release_path(*names):
+    return [BUILD / "release/selinux" / name for name in names]
+
+
+def certificates():
+    return [KEYS / f"{p}.pem" for p in TRUSTED]
+
+
+def build_root(steps):
+    """Policies, the root tree and its image."""
+    selinux = release_path("policy.33", "file_contexts", "boot_contexts")
     ipe = [OUT / "ipe-boot.p7b", OUT / "ipe-host.p7b"]
+    programs = [BIN / pathlib.Path(p).name for p in read_list(TOP / "image/root/programs.list")]
     steps.run("IPE policies", [TOP / "ipe-policy/policies", KEYS / "policy.pem"], ipe, sign_ipe_policies)
-    steps.run("root tree", [TOP / "image/root", TOP / "image/tree.py", TOP / "image/packages.py", *programs, *certificates, *ipe, *selinux],
-              [BUILD / "tree/root"], make_tree)
-    steps.run("root image", [BUILD / "tree/root", KEYS / "rootfs.pem", *selinux], verity_outputs("root"), make_root)
-    steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/usr", BUILD / "tree/packages/packages.json", *certificates, *ipe,
-               *selinux],
-              [OUT / "initrd.cpio.zst", OUT / "modules.json"], make_initrd)
-    for variant in options.variants:
-        steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", CMDLINE, KEYS / "boot.pem", BUILD / "kernel/boot", *ipe, *selinux],
-                  [OUT / f"uki-{variant}.efi"], lambda v=variant: make_uki(v))
-        steps.run(f"disk {variant}", [OUT / f"uki-{variant}.efi", *verity_outputs("root")], [OUT / f"disk-{variant}.raw"],
-                  lambda v=variant: make_system_disk(v))
+    if TREE.is_relative_to(OUT):
+        steps.run("root tree", [BUILD / "tree/root", str(SECURITY_VERSION)], [TREE], make_next_tree)
+    else:
+        steps.run("root tree", [TOP / "image/root", TOP / "image/tree.py", TOP / "image/packages.py", *programs, *certificates(), *ipe, *selinux],
+                  [TREE], make_tree)
+    steps.run("root image", [TREE, KEYS / "rootfs.pem", *selinux], verity_outputs("root"), make_root)
+
+
+def build_variant(steps, variant):
+    selinux = release_path("policy.33")
+    ipe = [OUT / "ipe-boot.p7b", OUT / "ipe-host.p7b"]
+    uki, manifest = OUT / f"uki-{variant}.efi", OUT / f"manifest-{variant}.p7m"
+    steps.run(f"UKI {variant}", [OUT / "initrd.cpio.zst", OUT / "root.json", CMDLINE, KEYS / "boot.pem", BUILD / "kernel/boot", *ipe, *selinux,
+                                 str(SECURITY_VERSION)], [uki], lambda: make_uki(variant))
+    payload = [] if variant == "prod" else [payload_facts(variant)]
+    steps.run(f"manifest {variant}", [uki, OUT / "vars.fd", BIN / "attest", KEYS / "build.pem", *payload], [manifest], lambda: make_manifest(variant))
+    steps.run(f"disk {variant}", [uki, manifest, *verity_outputs("root")], [OUT / f"disk-{variant}.raw"], lambda: make_system_disk(variant))
+
+
+def build_others(steps, options):
+    """The disks beside the system disk."""
     if options.store:
         if subprocess.run([TOP / "image/sample/build"], check=False).returncode != 0:
             raise TreeError("image/sample/build failed")
@@ -397,15 +453,55 @@ def build(options):
     if "test" in options.variants:
         steps.run("test payload", [TOP / "tests/vm", BUILD / "release/tests/vm", *(KEYS / f"{n}.pem" for n in ("test", "layer", "foreign"))],
                   [OUT / "payload-test.raw"], test_payload)
+
+
+def build(options):
+    lock = take_lock()
+    compile_project(options.selinux_types or "")
+    for script in ("keys", "kernel"):
+        if subprocess.run([TOP / "image" / script], check=False).returncode != 0:
+            raise TreeError(f"image/{script} failed")
+    steps = Steps(OUT / "steps.json")
+    build_root(steps)
+    steps.run("initrd", [BIN / "osguard", TOP / "image/modules.list", BUILD / "kernel/usr", BUILD / "tree/packages/packages.json", *certificates(),
+                         OUT / "ipe-boot.p7b", *release_path("policy.33", "boot_contexts")],
+              [OUT / "initrd.cpio.zst", OUT / "modules.json"], make_initrd)
+    steps.run("firmware variables", [*certificates(), KEYS / "PK.pem", KEYS / "KEK.pem"], [OUT / "vars.fd"], make_variables)
+    if not options.next:
+        build_others(steps, options)
+    for variant in options.variants:
+        build_variant(steps, variant)
     lock.close()
+
+
+def make_next():
+    """Whatever is built from here on is the image that comes after this one."""
+    global OUT, TREE, SECURITY_VERSION
+    OUT = BUILD / "image-next"
+    TREE = OUT / "tree"
+    SECURITY_VERSION += 1
+
+
+def types_directory(text):
+    """A directory that has types. The build root sees the tree and what lies below it."""
+    path = pathlib.Path(text).resolve()
+    if not list(path.glob("*.cil")):
+        raise argparse.ArgumentTypeError(f"{path}: *.cil expected in the build root, not found")
+    return path
 
 
 def main():
     parser = argparse.ArgumentParser(prog="image/build", description="Compiles the project and builds the image below build/image.")
     parser.add_argument("--variant", dest="variants", action="append", choices=VARIANTS, help="only this UKI and disk; may be repeated")
+    parser.add_argument("--next", action="store_true",
+                        help="build into build/image-next an image of the next security version, from the root tree that is there")
+    parser.add_argument("--selinux-types", metavar="DIR", type=types_directory,
+                        help="with the container types of DIR/*.cil, which selinux-policy new-type wrote")
     parser.add_argument("--no-store", dest="store", action="store_false", help="without the sample's image store")
     options = parser.parse_args()
     options.variants = options.variants or list(VARIANTS)
+    if options.next:
+        make_next()
     try:
         build(options)
     except (TreeError, MachineError, OSError, ValueError, KeyError) as error:

@@ -11,7 +11,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 RECIPE = TOP / "image/root"
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var")
 MODES = {"root": 0o700, "tmp": 0o1777}
-PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test")
+PURPOSES = ("boot", "rootfs", "layer", "policy", "manifest", "test", "build")
 
 
 def arguments():

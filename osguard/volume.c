@@ -159,7 +159,8 @@ int step_volume(struct boot *b, struct error *e)
 int volume_mount(const struct boot *b, struct error *e)
 {
         const char *source = b->volume ?: "tmpfs", *type = b->volume ? "ext4" : "tmpfs";
-        const char *options = b->volume ? ROOT_CONTEXT : "mode=755,size=50%," ROOT_CONTEXT;
+        const char *options = b->volume ? "fscontext=system_u:object_r:var_t:s0," ROOT_CONTEXT
+                                        : "mode=755,size=50%," ROOT_CONTEXT;
 
         if (mount(source, OSGUARD_SYSROOT "/var", type, MOUNT_FLAGS, options) < 0)
                 return error_errno(e, -errno, "mount %s on /var", source);
