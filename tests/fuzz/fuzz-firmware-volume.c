@@ -51,11 +51,12 @@ static size_t wrap(const uint8_t *data, size_t size, uint8_t *file)
 {
         static const uint8_t guid[16] = {0x98, 0x58, 0x4e, 0xee, 0x14, 0x39, 0x59, 0x42,
                                          0x9d, 0x6e, 0xdc, 0x7b, 0xd7, 0x94, 0x03, 0xcf};
+        static const uint8_t signature[] = {'_', 'F', 'V', 'H'};
         size_t packed = pack(data, size, file + DATA_AT, ROOM - DATA_AT);
         uint64_t length = htole64(ROOM);
 
         memcpy(file + 32, &length, 8);
-        memcpy(file + 40, "_FVH", 4);
+        memcpy(file + 40, signature, sizeof(signature));
         file[48] = FILE_AT;
         file[FILE_AT + 18] = 0x0b;
         put24(file + FILE_AT + 20, 24 + 24 + packed);

@@ -27,9 +27,10 @@ static void seal(uint8_t *header, const uint8_t *entries)
 
 static void fill(uint8_t *head, const uint8_t *data, size_t size)
 {
+        static const uint8_t start[16] = {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T', 0, 0, 1, 0, HEADER_SIZE};
         size_t first = size < HEADER_SIZE - 16 ? size : HEADER_SIZE - 16, rest = size - first;
 
-        memcpy(head + HEADER_AT, "EFI PART\0\0\1\0\x5c\0\0\0", 16);
+        memcpy(head + HEADER_AT, start, sizeof(start));
         memcpy(head + HEADER_AT + 16, data, first);
         memcpy(head + ENTRIES_AT, data + first, rest < HEAD - ENTRIES_AT ? rest : HEAD - ENTRIES_AT);
 }

@@ -24,15 +24,16 @@ static size_t wrap(const uint8_t *data, size_t size, uint8_t *file)
 {
         static const char *const names[] = {".text",  ".linux", ".osrel", ".cmdline",
                                             ".uname", ".sbat",  ".initrd"};
+        static const uint8_t mz[] = {'M', 'Z'}, coff[] = {'P', 'E', 0, 0, 0x64, 0x86}, magic[] = {0x0b, 0x02};
         size_t n = sizeof(names) / sizeof(*names), at = HEADERS;
 
         memset(file, 0, HEADERS);
-        memcpy(file, "MZ", 2);
+        memcpy(file, mz, sizeof(mz));
         put32(file + 60, 0x80);
-        memcpy(file + 0x80, "PE\0\0\x64\x86", 6);
+        memcpy(file + 0x80, coff, sizeof(coff));
         file[0x86] = (uint8_t)n;
         file[0x94] = 0xf0;
-        memcpy(file + 0x98, "\x0b\x02", 2);
+        memcpy(file + 0x98, magic, sizeof(magic));
         put32(file + 0x98 + 60, HEADERS);
         put32(file + 0x98 + 108, 16);
         for (size_t i = 0; i < n; i++) {

@@ -22,11 +22,12 @@ static const uint8_t headers[HEADERS] = {
 static void put_variable(uint8_t **at, const uint8_t guid[16], const char *name, const uint8_t *value,
                          size_t size)
 {
+        static const uint8_t start[] = {0xaa, 0x55, 0x3f};
         size_t n = strlen(name) + 1;
         uint32_t lengths[2] = {htole32((uint32_t)(2 * n)), htole32((uint32_t)size)};
         uint8_t *p = *at;
 
-        memcpy(p, "\xaa\x55\x3f", 3);
+        memcpy(p, start, sizeof(start));
         memcpy(p + 36, lengths, 8);
         memcpy(p + 44, guid, 16);
         for (size_t i = 0; i < n; i++)
