@@ -542,8 +542,8 @@ Test(tar, every_block_that_is_missing)
                 cr_expect_eq(build("short.tar", "t.img", &e), -EBADMSG, "%zu of %zu", n, size);
                 cr_expect_not_null(strstr(e.message, "short.tar: "), "%s", e.message);
         }
-        cr_expect_not_null(strstr(e.message, "short.tar: entry 4: byte 2560: two blocks of zeros expected"), "%s",
-                           e.message);
+        cr_expect_not_null(strstr(e.message, "short.tar: entry 4: byte 2560: two blocks of zeros expected"),
+                           "%s", e.message);
         put("long.tar", data, size);
         shell("head -c 9000 /dev/zero >>long.tar");
         build_well("long.tar", "t.img");
