@@ -198,21 +198,20 @@ Test(host_policy, the_same_one_on_the_ESP, .init = start, .fini = stop)
 Test(host_policy, not_taken_from_the_ESP, .init = start, .fini = stop)
 {
         static const struct {
-                enum trust_purpose purpose;
                 const char *text, *message;
+                enum trust_purpose purpose;
                 int r;
         } rows[] = {
-                {TRUST_POLICY, older_text, "version 1.2.3 or higher expected, found 1.2.2", -ESTALE},
-                {TRUST_POLICY, HOST "op=EXECUTE dmverity_signature=TRUE action=DENY\n",
-                 "another policy of the same", -ESTALE},
-                {TRUST_POLICY, other_text, "policy_name: host expected, found another", -EINVAL},
-                {TRUST_LAYER, newer_text, "layer", -EKEYREJECTED},
-                {TRUST_POLICY, "policy_name=host policy_version=1.3.0\nDEFAULT action=ALLOW\n", "allows any",
+                {older_text, "version 1.2.3 or higher expected, found 1.2.2", TRUST_POLICY, -ESTALE},
+                {HOST "op=EXECUTE dmverity_signature=TRUE action=DENY\n", "another policy of the same",
+                 TRUST_POLICY, -ESTALE},
+                {other_text, "policy_name: host expected, found another", TRUST_POLICY, -EINVAL},
+                {newer_text, "layer", TRUST_LAYER, -EKEYREJECTED},
+                {"policy_name=host policy_version=1.3.0\nDEFAULT action=ALLOW\n", "allows any", TRUST_POLICY,
                  -EINVAL},
-                {TRUST_POLICY,
-                 "policy_name=host policy_version=1.3.0\nDEFAULT action=DENY\nop=EXECUTE boot_verified=TRUE "
+                {"policy_name=host policy_version=1.3.0\nDEFAULT action=DENY\nop=EXECUTE boot_verified=TRUE "
                  "action=ALLOW\n",
-                 "boot_verified", -EINVAL},
+                 "boot_verified", TRUST_POLICY, -EINVAL},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {

@@ -247,6 +247,28 @@ Test(machine, a_boot_that_nobody_approved_promises_nothing)
         must_run(&first);
 }
 
+/* A newer host policy changes PCR 14, and so brings its own signed PCR policy. */
+Test(machine, a_host_policy_of_the_ESP_is_approved_by_its_own)
+{
+        struct tpm_pcr_policy policy, other = {.pcrs = 1u << 14};
+        struct error e = {};
+        struct boot b;
+
+        predict(&policy);
+        authority_sign(&m.owner, &other);
+        cr_assert_eq(prepare(&b, m.tpm.tcti, &third, &e), 0, "%s", e.message);
+        b.esp.policies = &other;
+        b.esp.host_policies = &policy;
+        b.esp.n_policies = b.esp.n_host_policies = 1;
+        cr_assert_eq(boot_read_rollback(&b, &e), 0, "%s", e.message);
+        cr_expect_eq(boot_promise(&b, &e), -EPERM, "the image's do not describe it");
+        b.host.from_esp = true;
+        cr_expect_eq(boot_promise(&b, &e), 0, "%s", e.message);
+        finish(&b);
+        cr_assert_eq(bless(m.tpm.tcti, &e), 0, "%s", e.message);
+        must_refuse(&second, -ESTALE, "host IPE policy: version 1.1.0 or higher expected, found 1.0.0");
+}
+
 Test(machine, what_was_read_is_in_the_log_of_the_machine)
 {
         _cleanup_free_ char *log = NULL;
