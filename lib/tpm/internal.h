@@ -16,20 +16,19 @@ struct tpm {
         ESYS_CONTEXT *esys;
         TPMI_ALG_HASH bank[TPM_BANKS_MAX];
         size_t n_banks;
-        ESYS_TR srk, session; /* made when first needed; ESYS_TR_NONE: not there */
+        ESYS_TR session; /* made when first needed; ESYS_TR_NONE: not there */
 };
 
 /* The errno of a response code. */
 int tpm_rc_to_errno(TSS2_RC rc);
 
-/* Sets the message, drops session and storage root key (who knows in which state they are) and returns the
- * errno of rc. */
+/* Sets the message, drops the session (who knows in which state it is) and returns the errno of rc. */
 int tpm_error(struct tpm *tpm, TSS2_RC rc, const char *what, struct error *e);
 
 /* Puts the salted session of tpm.h into *ret, with TPMA_SESSION_… for the next command. */
 int tpm_session(struct tpm *tpm, TPMA_SESSION attributes, ESYS_TR *ret, struct error *e);
 
-/* The storage root key; borrowed. */
+/* The storage root key; the caller flushes it. */
 int tpm_srk(struct tpm *tpm, ESYS_TR *ret, struct error *e);
 
 /* A salted policy session; the caller flushes it. */

@@ -62,7 +62,6 @@ int tpm_rc_to_errno(TSS2_RC rc)
 int tpm_error(struct tpm *tpm, TSS2_RC rc, const char *what, struct error *e)
 {
         tpm_flush(tpm, &tpm->session);
-        tpm_flush(tpm, &tpm->srk);
         return error_set(e, tpm_rc_to_errno(rc), "TPM: %s: success expected, found response code 0x%08x (%s)",
                          what, rc, Tss2_RC_Decode(rc));
 }

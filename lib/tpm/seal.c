@@ -89,7 +89,7 @@ static int create(struct tpm *tpm, const TPM2B_PUBLIC *template, const TPM2B_SEN
 {
         const TPML_PCR_SELECTION no_pcrs = {};
         const TPM2B_DATA no_data = {};
-        ESYS_TR srk, session;
+        ESYS_TR srk = ESYS_TR_NONE, session;
         TSS2_RC rc;
         int r;
 
@@ -100,6 +100,7 @@ static int create(struct tpm *tpm, const TPM2B_PUBLIC *template, const TPM2B_SEN
                 return r;
         rc = Esys_Create(tpm->esys, srk, session, ESYS_TR_NONE, ESYS_TR_NONE, sensitive, template, &no_data,
                          &no_pcrs, ret_private, ret_public, NULL, NULL, NULL);
+        tpm_flush(tpm, &srk);
         return rc == TSS2_RC_SUCCESS ? 0 : tpm_error(tpm, rc, "Create", e);
 }
 
@@ -130,7 +131,7 @@ static int load(struct tpm *tpm, const struct tpm_sealed *sealed, ESYS_TR *ret, 
 {
         TPM2B_PRIVATE private = {};
         TPM2B_PUBLIC public_area;
-        ESYS_TR srk, session;
+        ESYS_TR srk = ESYS_TR_NONE, session;
         TSS2_RC rc;
         int r;
 
@@ -144,6 +145,7 @@ static int load(struct tpm *tpm, const struct tpm_sealed *sealed, ESYS_TR *ret, 
         if (r < 0)
                 return r;
         rc = Esys_Load(tpm->esys, srk, session, ESYS_TR_NONE, ESYS_TR_NONE, &private, &public_area, ret);
+        tpm_flush(tpm, &srk);
         if (rc == TSS2_RC_SUCCESS)
                 return 0;
         return error_prefix(e, tpm_error(tpm, rc, "Load", e), "an object sealed by this TPM expected");

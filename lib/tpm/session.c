@@ -45,17 +45,12 @@ int tpm_create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *t
 
 int tpm_srk(struct tpm *tpm, ESYS_TR *ret, struct error *e)
 {
-        int r;
+        int r = tpm_create_primary(tpm, ESYS_TR_RH_OWNER, &tpm_template_srk, ret, NULL, e);
 
-        if (tpm->srk == ESYS_TR_NONE) {
-                r = tpm_create_primary(tpm, ESYS_TR_RH_OWNER, &tpm_template_srk, &tpm->srk, NULL, e);
-                if (r < 0)
-                        return error_prefix(e, r, "storage root key");
-        }
-        *ret = tpm->srk;
-        return 0;
+        return r < 0 ? error_prefix(e, r, "storage root key") : 0;
 }
 
+/* The key does not stay loaded: the kernel's resource manager would load and save it around every command. */
 static int start(struct tpm *tpm, TPM2_SE type, ESYS_TR *ret, struct error *e)
 {
         ESYS_TR srk = ESYS_TR_NONE;
@@ -67,6 +62,7 @@ static int start(struct tpm *tpm, TPM2_SE type, ESYS_TR *ret, struct error *e)
                 return r;
         rc = Esys_StartAuthSession(tpm->esys, srk, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                    NULL, type, &encryption, TPM2_ALG_SHA256, ret);
+        tpm_flush(tpm, &srk);
         if (rc != TSS2_RC_SUCCESS) {
                 *ret = ESYS_TR_NONE;
                 return tpm_error(tpm, rc, "StartAuthSession", e);

@@ -15,7 +15,6 @@ struct tpm *tpm_free(struct tpm *tpm)
         if (!tpm)
                 return NULL;
         tpm_flush(tpm, &tpm->session);
-        tpm_flush(tpm, &tpm->srk);
         Esys_Finalize(&tpm->esys);
         Tss2_TctiLdr_Finalize(&tpm->tcti);
         free(tpm);
@@ -57,7 +56,7 @@ int tpm_open(const char *tcti, struct tpm **ret, struct error *e)
 
         if (!tpm)
                 return -ENOMEM;
-        tpm->srk = tpm->session = ESYS_TR_NONE;
+        tpm->session = ESYS_TR_NONE;
         rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
         if (rc != TSS2_RC_SUCCESS)
                 return error_prefix(e, tpm_error(tpm, rc, "open", e), "%s", tcti);

@@ -296,8 +296,8 @@ Test(fault, codes, .init = start, .fini = stop)
                 int r;
 
                 open_tpm();
-                /* CreatePrimary and StartAuthSession come first. */
-                fault_set(proxy, 3, FAULT_RC, expected[i].rc);
+                cr_assert_eq(read_pcr(&e), 0, "%s", e.message); /* makes the session */
+                fault_set(proxy, 1, FAULT_RC, expected[i].rc);
                 r = tpm_nv_define_counter(tpm, TPM_NV_COUNTER + 1, &e);
                 cr_expect_eq(r, expected[i].r, "0x%08x: %d, %s", expected[i].rc, r, e.message);
         }
