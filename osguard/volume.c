@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <libcryptsetup.h>
 #include <libdevmapper.h>
+#include <linux/keyctl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/hex.h"
 
@@ -54,10 +57,15 @@ int volume_decide(const struct boot *b, const struct volume_found *found, struct
 
 int volume_map(struct crypt_device *cd, const uint8_t key[static VOLUME_KEY_SIZE])
 {
+        int r;
+
         /* There is no udev: libdevmapper makes the node. */
         dm_udev_set_sync_support(0);
-        return crypt_activate_by_volume_key(cd, VOLUME_NAME, (const char *)key, VOLUME_KEY_SIZE,
-                                            CRYPT_ACTIVATE_KEYRING_KEY | CRYPT_ACTIVATE_IGNORE_PERSISTENT);
+        r = crypt_activate_by_volume_key(cd, VOLUME_NAME, (const char *)key, VOLUME_KEY_SIZE,
+                                         CRYPT_ACTIVATE_KEYRING_KEY | CRYPT_ACTIVATE_IGNORE_PERSISTENT);
+        /* dm-crypt has the key by now; libcryptsetup would leave it in the thread's keyring as well. */
+        (void)syscall(SYS_keyctl, KEYCTL_CLEAR, KEY_SPEC_THREAD_KEYRING);
+        return r;
 }
 
 int volume_open(struct boot *b, const struct volume_site *site, struct volume_found *found, struct error *e)
