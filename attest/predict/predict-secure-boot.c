@@ -186,9 +186,9 @@ static int read_variables(struct slice store, struct secure_boot *ret, struct er
         return 0;
 }
 
-static int add_variables(struct prediction *p, const struct secure_boot *s, bool enabled, struct error *e)
+static int add_variables(struct prediction *p, const struct secure_boot *s, struct error *e)
 {
-        const uint8_t on = enabled;
+        static const uint8_t on = 1;
         const struct {
                 const uint8_t *guid;
                 const char *name;
@@ -218,20 +218,19 @@ int predict_secure_boot(struct prediction *p, struct slice variables, const stru
         static const uint8_t zeros[4];
         struct slice authority = {};
         struct secure_boot s = {};
-        bool enabled;
         int r;
 
         r = read_variables(variables, &s, e);
-        if (r < 0)
-                return r;
-        enabled = s.pk.size && s.enable.size == 1 && s.enable.bytes[0] == 1;
-        if (enabled)
+        if (r >= 0 && (s.pk.size == 0 || s.enable.size != 1 || s.enable.bytes[0] != 1))
+                r = error_set(e, -EKEYREJECTED,
+                              "Secure Boot: on expected, found off: nobody vouches for a UKI");
+        if (r >= 0)
                 r = find_authority(s.db, s.dbx, &uki->pe, &authority, e);
         if (r >= 0)
-                r = add_variables(p, &s, enabled, e);
+                r = add_variables(p, &s, e);
         if (r >= 0)
                 r = prediction_add_data(p, PCR, EV_SEPARATOR, zeros, sizeof(zeros), "separator", e);
-        if (r >= 0 && enabled)
+        if (r >= 0)
                 r = add_variable(p, EV_EFI_VARIABLE_AUTHORITY, efi_security_guid, "db", authority, e);
         p->pcrs |= 1u << PCR;
         return r;

@@ -49,11 +49,12 @@ int prediction_add_open(struct prediction *p, unsigned pcr, uint32_t type, const
 /* PCR 0; PCRs 2 and 3 of a machine without option ROMs. The volume that runs in place stays open. */
 int predict_firmware(struct prediction *p, const struct firmware *f, struct error *e);
 
-/* PCR 7, from the variable store of a machine that is off. -EKEYREJECTED: Secure Boot is on, and this
+/* PCR 7, from the variable store of a machine that is off. -EKEYREJECTED: Secure Boot is off, or this
  * firmware would not start the UKI. */
 int predict_secure_boot(struct prediction *p, struct slice variables, const struct uki *uki, struct error *e);
 
-/* PCRs 4, 9, 11 and 12: the first boot option starts the UKI, and nothing lies beside it on the ESP. */
+/* PCRs 4, 9, 11 and 12: Secure Boot is on, the first boot option starts the UKI, and nothing lies beside it
+ * on the ESP. */
 int predict_uki(struct prediction *p, const struct uki *uki, struct error *e);
 
 /* PCR 5, from the first GPT_HEAD_SIZE bytes of the disk. */
