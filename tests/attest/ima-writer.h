@@ -14,7 +14,7 @@ struct written_ima {
 void ima_add_file(struct written_ima *l, const char *algorithm, const char *hex, const char *path);
 
 /* An ima-buf entry of critical data, in PCR 10. */
-void ima_add_buffer(struct written_ima *l, const char *name, const void *data, size_t size);
+void ima_add_buffer(struct written_ima *l, const char *name, const void *bytes, size_t size);
 
 /* An ima-ng entry that is a violation. */
 void ima_add_violation(struct written_ima *l, const char *path);

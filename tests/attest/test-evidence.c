@@ -35,7 +35,7 @@ static void stop(void)
         evidence_machine_done(&machine);
 }
 
-TestSuite(evidence, .init = start, .fini = stop, .timeout = 120);
+TestSuite(evidence, .init = start, .fini = stop, .timeout = 900);
 
 static void expect(int result, const char *reason)
 {
@@ -285,7 +285,7 @@ static bool same_claims(const struct claims *a, const struct claims *b)
 
 /* Whatever is changed in the text is refused, or says the same: of an EV_POST_CODE, say, the data are not
  * measured. */
-Test(evidence, mutations, .timeout = 300)
+Test(evidence, mutations, .timeout = 900)
 {
         _cleanup_(verified_evidence_free_ptr) struct verified_evidence *original = NULL;
         _cleanup_claims_ struct claims expected = {};
@@ -314,7 +314,7 @@ Test(evidence, mutations, .timeout = 300)
 }
 
 /* The same with the bytes of each part, past JSON and Base64. */
-Test(evidence, mutated_parts, .timeout = 300)
+Test(evidence, mutated_parts, .timeout = 900)
 {
         struct evidence_part *const parts[] = {
                 &evidence.quote,  &evidence.quote_signature, &evidence.counter, &evidence.counter_signature,
@@ -365,7 +365,7 @@ Test(evidence, bare)
 }
 
 /* After its cap nothing can pass for osguard, and a name that no table has says nothing. */
-Test(evidence_events, after_the_cap, .timeout = 120)
+Test(evidence_events, after_the_cap, .timeout = 900)
 {
         struct evidence_machine m;
         struct evidence ev = {};

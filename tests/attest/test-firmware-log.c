@@ -236,7 +236,7 @@ static void mutate_log(const char *name, uint16_t bank, unsigned rounds)
         }
 }
 
-Test(firmware_log, mutations, .timeout = 300)
+Test(firmware_log, mutations, .timeout = 900)
 {
         for (size_t i = 0; i < ELEMENTSOF(judged); i++)
                 if (!judged[i].broken)

@@ -59,7 +59,7 @@ Test(ima_vectors, digests_are_the_kernels)
         }
 }
 
-Test(ima_vectors, mutations, .timeout = 120)
+Test(ima_vectors, mutations, .timeout = 900)
 {
         uint64_t state = 0x9e3779b97f4a7c15;
         struct written_ima l = {}, copy;

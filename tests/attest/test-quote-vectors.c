@@ -176,7 +176,7 @@ Test(quote_vectors, tpm12)
 }
 
 /* Whichever part is changed, it is not accepted. */
-Test(quote_vectors, mutations, .timeout = 300)
+Test(quote_vectors, mutations, .timeout = 900)
 {
         uint64_t state = 0x2545f4914f6cdd1d;
         struct recorded r, changed;
@@ -207,7 +207,7 @@ Test(quote_vectors, mutations, .timeout = 300)
 }
 
 /* A changed key is refused or has another fingerprint, by which it is pinned. */
-Test(quote_vectors, mutated_keys, .timeout = 300)
+Test(quote_vectors, mutated_keys, .timeout = 900)
 {
         uint64_t state = 0x9e3779b97f4a7c15;
         struct recorded r;
