@@ -80,8 +80,8 @@ static void add_volume(struct report *p, const struct record *record, const char
                    event && strncmp(event, name, strlen(name)) == 0);
 }
 
-static void add_state(struct report *p, const struct rollback *found, const uint8_t *log, size_t size,
-                      const uint8_t *machine_log, size_t machine_size)
+void report_state(struct report *p, const struct rollback *found, const uint8_t *log, size_t size,
+                  const uint8_t *machine_log, size_t machine_size)
 {
         _cleanup_free_ char *counter = last_event(machine_log, machine_size, "counter");
         _cleanup_free_ char *volume = last_event(machine_log, machine_size, "volume");
@@ -125,5 +125,5 @@ void report_rollback(struct report *p, const uint8_t *log, size_t size)
                 report_add(p, "Rollback record (TPM)", "readable", e.message, false);
                 return;
         }
-        add_state(p, &found, log, size, (uint8_t *)machine_log, machine_size);
+        report_state(p, &found, log, size, (uint8_t *)machine_log, machine_size);
 }

@@ -21,3 +21,7 @@ void report_replay(struct report *p, const char *name, unsigned pcr, const uint8
 
 /* The links of the rollback state. log: osguard's own, of PCR 14. */
 void report_rollback(struct report *p, const uint8_t *log, size_t size);
+
+/* Those of them that follow from what the TPM holds and from the two logs. */
+void report_state(struct report *p, const struct rollback *found, const uint8_t *log, size_t size,
+                  const uint8_t *machine_log, size_t machine_size);

@@ -18,6 +18,7 @@
 #include "fixture.h"
 #include "osguard/osguard.h"
 #include "osguard/rollback-tpm.h"
+#include "osguard/status.h"
 #include "osguard/watchdog.h"
 #include "signers.h"
 #include "swtpm.h"
@@ -189,6 +190,14 @@ static uint64_t read_counter(void)
         return value;
 }
 
+static void undefine(uint32_t index)
+{
+        _cleanup_(tpm_free_ptr) struct tpm *tpm = open_tpm();
+        struct error e = {};
+
+        cr_assert_eq(tpm_nv_undefine(tpm, index, &e), 0, "%s", e.message);
+}
+
 /* --- a healthy machine --- */
 
 Test(machine, first_boot_then_the_same_again)
@@ -287,6 +296,73 @@ Test(machine, what_was_read_is_in_the_log_of_the_machine)
         cr_expect_arr_eq(replayed, pcr, 32);
         cr_expect(memmem(log, size, "counter", 7) && memmem(log, size, "1 0 0.0.0 none first-boot", 25));
         tpm_free(tpm);
+}
+
+/* --- the report --- */
+
+struct line {
+        const char *name, *data;
+};
+
+/* A log of these events; its PCR is one that nobody uses. The caller frees *ret. */
+static void make_log(struct tpm *tpm, const struct line *lines, size_t n, char **ret, size_t *ret_size)
+{
+        struct event_log *log = NULL;
+        struct error e = {};
+        char path[96];
+
+        path_of("report.cel", path);
+        cr_assert_eq(event_log_create(path, 16, tpm, &log, &e), 0, "%s", e.message);
+        for (size_t i = 0; i < n; i++)
+                cr_assert_eq(event_log_append(log, lines[i].name, lines[i].data, strlen(lines[i].data), &e),
+                             0);
+        event_log_free(log);
+        cr_assert_eq(read_file(AT_FDCWD, path, 65536, ret, ret_size, &e), 0, "%s", e.message);
+}
+
+/* The links that are not as expected, one letter each, in the order of the report. */
+static const char *report(const char *policy, const char *counter, const char *volume, uint64_t image)
+{
+        const struct line own[] = {{"ipe-policy", "00 boot 9.9.9"}, {"ipe-policy", policy}};
+        const struct line machine[] = {{"counter", counter}, {"volume", volume}};
+        _cleanup_free_ char *log = NULL, *machine_log = NULL;
+        struct report p = {.image.security_version = image};
+        static char letters[8];
+        struct rollback found;
+        struct error e = {};
+        size_t size = 0, machine_size = 0, n = 0;
+        struct tpm *tpm = open_tpm();
+
+        make_log(tpm, own, 2, &log, &size);
+        make_log(tpm, machine, 2, &machine_log, &machine_size);
+        cr_assert_eq(rollback_read(tpm, &m.owner.public_area, &found, &e), 0, "%s", e.message);
+        report_state(&p, &found, (uint8_t *)log, size, (uint8_t *)machine_log, machine_size);
+        cr_assert_geq(p.r, 0);
+        for (size_t i = 0; i < sd_json_variant_elements(p.links); i++) {
+                sd_json_variant *link = sd_json_variant_by_index(p.links, i);
+
+                if (!sd_json_variant_boolean(sd_json_variant_by_key(link, "ok")))
+                        letters[n++] = sd_json_variant_string(sd_json_variant_by_key(link, "name"))[0];
+        }
+        letters[n] = '\0';
+        sd_json_variant_unref(p.links);
+        tpm_free(tpm);
+        return letters;
+}
+
+Test(machine, report_of_each_link)
+{
+        must_run(&third);
+        cr_expect_str_eq(report("00 host 1.1.0", "1", "tmpfs", 2), "", "blessed since");
+        cr_expect_str_eq(report("00 host 1.2.0", "2", "tmpfs", 3), "");
+        cr_expect_str_eq(report("00 host 1.1.0", "3", "tmpfs", 2), "G", "the generation");
+        cr_expect_str_eq(report("00 host 1.1.0", "0", "tmpfs", 2), "G");
+        cr_expect_str_eq(report("00 host 1.1.0", "2", "tmpfs", 1), "S", "the security version");
+        cr_expect_str_eq(report("00 host 1.0.9", "2", "tmpfs", 2), "V", "the host policy's version");
+        cr_expect_str_eq(report("nonsense", "2", "tmpfs", 2), "V");
+        cr_expect_str_eq(report("00 host 1.1.0", "2", "000b", 2), "D", "the data volume");
+        undefine(TPM_NV_RECORD);
+        cr_expect_str_eq(report("00 host 1.1.0", "2", "tmpfs", 2), "R", "the record");
 }
 
 /* --- the power goes --- */
@@ -453,14 +529,6 @@ Test(machine, no_TPM)
 }
 
 /* --- what an owner of the TPM does with our indexes --- */
-
-static void undefine(uint32_t index)
-{
-        _cleanup_(tpm_free_ptr) struct tpm *tpm = open_tpm();
-        struct error e = {};
-
-        cr_assert_eq(tpm_nv_undefine(tpm, index, &e), 0, "%s", e.message);
-}
 
 static int tool(const char *program, ...)
 {
