@@ -205,6 +205,30 @@ Test(nv, lockout)
                      e.message);
 }
 
+/* TPM2_Clear takes the index away and not the count. */
+Test(nv, cleared)
+{
+        struct error e = {};
+        uint64_t value;
+
+        cr_assert_eq(tpm_nv_define_counter(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        for (int i = 0; i < 3; i++)
+                cr_assert_eq(tpm_nv_increment(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        run_tools("tpm2_clear");
+        cr_expect_eq(tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &value, NULL), -ENOENT);
+        cr_assert_eq(tpm_nv_define_counter(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        cr_assert_eq(tpm_nv_increment(tpm, TPM_NV_COUNTER, &e), 0, "%s", e.message);
+        cr_expect_eq(read_counter(), 4);
+}
+
+Test(nv, owner_has_a_password)
+{
+        struct error e = {};
+
+        run_tools("tpm2_changeauth -Q -c owner secret");
+        cr_expect_eq(tpm_nv_define_counter(tpm, TPM_NV_COUNTER, &e), -EACCES, "%s", e.message);
+}
+
 Test(nv, sizes)
 {
         uint8_t found[1];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "fixture.h"
 #include "swtpm.h"
 #include "tpm/seal.h"
@@ -212,4 +213,19 @@ Test(seal, sizes)
                      e.message);
         cr_expect_eq(tpm_unseal(tpm, &sealed, &authorization, found, TPM_SECRET_MAX, &e), 0, "%s", e.message);
         cr_expect_eq(tpm_unseal(tpm, &sealed, &authorization, found, 32, &e), -EBADMSG);
+}
+
+/* TPM2_Clear makes a new storage root key: what was sealed is lost. */
+Test(seal, cleared)
+{
+        char *argv[] = {"tpm2_clear", "-T", machine.tcti, NULL};
+        struct tpm_sealed sealed;
+        struct error e = {};
+
+        seal(&sealed);
+        tpm = tpm_free(tpm);
+        cr_assert_eq(process_check(argv, &(struct process_options){.timeout_ms = 60 * 1000}, &e), 0, "%s",
+                     e.message);
+        tpm = open_tpm(&machine);
+        expect_refused(tpm, &sealed, -EBADMSG, "sealed by this TPM expected");
 }
