@@ -25,7 +25,7 @@ struct decompressor {
         const struct format *format;
         void *state;
         size_t window; /* taken from file.windows */
-        bool inside; /* a member of the stream, so that the file must not end here */
+        bool inside;   /* a member of the stream, so that the file must not end here */
         bool end_of_file;
         uint64_t read, produced;
         const uint8_t *in; /* not decompressed yet */
@@ -265,26 +265,37 @@ static const struct format formats[] = {
         {"bzip2", 3, {'B', 'Z', 'h'}, WINDOW_USUAL, bzip2_open, bzip2_step, bzip2_close},
 };
 
-/* Fills the buffer behind what is left in it, unless the file ends before. */
-static int fill(struct decompressor *d, struct error *e)
+/* Reads until `to` is full or the file ends. */
+static int read_file_into(struct decompressor *d, uint8_t *to, size_t size, size_t *ret_size, struct error *e)
 {
-        size_t left = d->in_size, size = left;
+        size_t done = 0;
 
-        memmove(d->in_buffer, d->in, left);
-        while (size < BUFFER && !d->end_of_file) {
-                ssize_t n = read(d->file.fd, d->in_buffer + size, BUFFER - size);
+        while (done < size && !d->end_of_file) {
+                ssize_t n = read(d->file.fd, to + done, size - done);
 
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return error_errno(e, -errno, "byte %" PRIu64 " of the file", d->read + size - left);
+                        return error_errno(e, -errno, "byte %" PRIu64 " of the file", d->read + done);
                 d->end_of_file = n == 0;
-                size += (size_t)n;
+                done += (size_t)n;
         }
+        d->read += done;
+        *ret_size = done;
+        return d->file.tap && done > 0 ? d->file.tap(d->file.userdata, to, done, e) : 0;
+}
+
+/* Fills the buffer behind what is left in it, unless the file ends before. */
+static int fill(struct decompressor *d, struct error *e)
+{
+        size_t n = 0;
+        int r;
+
+        memmove(d->in_buffer, d->in, d->in_size);
         d->in = d->in_buffer;
-        d->in_size = size;
-        d->read += size - left;
-        return d->file.tap && size > left ? d->file.tap(d->file.userdata, d->in + left, size - left, e) : 0;
+        r = read_file_into(d, d->in_buffer + d->in_size, BUFFER - d->in_size, &n, e);
+        d->in_size += n;
+        return r;
 }
 
 int decompressor_new(const struct build_tar *file, struct decompressor **ret, struct error *e)
@@ -367,22 +378,58 @@ static int step(struct decompressor *d, struct room *room, struct error *e)
         return 0;
 }
 
-/* Decompresses until the buffer is full or the file ends. */
-static int decompress(struct decompressor *d, size_t *ret_size, struct error *e)
+/* Decompresses until there is no more room or the file ends. */
+static int decompress(struct decompressor *d, struct room *room, struct error *e)
 {
-        struct room room = {.out = d->out_buffer, .out_size = BUFFER};
         int r = 0;
 
-        while (r >= 0 && room.out_size > 0) {
+        while (r >= 0 && room->out_size > 0) {
                 if (d->in_size < (d->inside ? 1 : HEADERS) && !d->end_of_file)
                         r = fill(d, e);
                 if (r >= 0 && d->in_size == 0 && !d->inside)
                         break;
                 if (r >= 0)
-                        r = step(d, &room, e);
+                        r = step(d, room, e);
         }
-        *ret_size = BUFFER - room.out_size;
         return r;
+}
+
+/* What is in the buffer, or where that is empty the file itself. */
+static int copy(struct decompressor *d, struct room *room, struct error *e)
+{
+        size_t n = d->in_size < room->out_size ? d->in_size : room->out_size;
+        int r = 0;
+
+        if (n > 0) {
+                memcpy(room->out, d->in, n);
+                d->in += n;
+                d->in_size -= n;
+        } else {
+                r = read_file_into(d, room->out, room->out_size, &n, e);
+        }
+        room->out_size -= n;
+        return r;
+}
+
+static int count(struct decompressor *d, size_t size, struct error *e)
+{
+        if (size > BUILD_INPUT_MAX - d->produced)
+                return error_set(e, -E2BIG, "at most %" PRIu64 " bytes expected, found more",
+                                 BUILD_INPUT_MAX);
+        d->produced += size;
+        return 0;
+}
+
+int decompressor_read(struct decompressor *d, void *to, size_t size, size_t *ret_size, struct error *e)
+{
+        struct room room = {.out = to, .out_size = size};
+        int r;
+
+        r = d->format ? decompress(d, &room, e) : copy(d, &room, e);
+        if (r < 0)
+                return r;
+        *ret_size = size - room.out_size;
+        return count(d, *ret_size, e);
 }
 
 int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size, struct error *e)
@@ -391,21 +438,16 @@ int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size
 
         if (d->format) {
                 *ret = d->out_buffer;
-                r = decompress(d, ret_size, e);
-        } else {
-                if (d->in_size == 0)
-                        r = fill(d, e);
-                *ret = d->in;
-                *ret_size = d->in_size;
-                d->in_size = 0;
+                return decompressor_read(d, d->out_buffer, BUFFER, ret_size, e);
         }
+        if (d->in_size == 0)
+                r = fill(d, e);
         if (r < 0)
                 return r;
-        if (*ret_size > BUILD_INPUT_MAX - d->produced)
-                return error_set(e, -E2BIG, "at most %" PRIu64 " bytes expected, found more",
-                                 BUILD_INPUT_MAX);
-        d->produced += *ret_size;
-        return 0;
+        *ret = d->in;
+        *ret_size = d->in_size;
+        d->in_size = 0;
+        return count(d, *ret_size, e);
 }
 
 uint64_t decompressor_position(const struct decompressor *d)

@@ -28,5 +28,8 @@ DEFINE_CLEANUP(struct decompressor *, decompressor_free)
  * something else. -E2BIG: more than BUILD_INPUT_MAX, or a window that takes too much memory. */
 int decompressor_next(struct decompressor *d, const void **ret, size_t *ret_size, struct error *e);
 
+/* The same, of at most `size` bytes to memory of the caller. Fewer than `size` are not yet the end. */
+int decompressor_read(struct decompressor *d, void *to, size_t size, size_t *ret_size, struct error *e);
+
 /* Bytes of the file that were read. */
 uint64_t decompressor_position(const struct decompressor *d);

@@ -14,7 +14,12 @@ static la_ssize_t read_input(struct archive *a, void *userdata, const void **ret
         struct tar_input *t = userdata;
         size_t size = 0;
 
-        t->failed = decompressor_next(t->file, ret, &size, &t->error);
+        if (t->place_size > 0) {
+                t->failed = decompressor_read(t->file, t->place, t->place_size, &size, &t->error);
+                *ret = t->place;
+        } else {
+                t->failed = decompressor_next(t->file, ret, &size, &t->error);
+        }
         if (t->failed >= 0 && t->in_header && (t->header += size) > HEADER_MAX)
                 t->failed = error_set(&t->error, -E2BIG, "headers of at most %zu bytes expected, found more",
                                       HEADER_MAX);

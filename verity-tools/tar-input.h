@@ -15,8 +15,10 @@ struct tar_input {
         uint64_t total;
         bool in_header; /* of the next entry */
         size_t header;  /* bytes read for it */
-        bool at_end;    /* of the file */
-        int failed;     /* the file's error, which is the cause of libarchive's */
+        uint8_t *place; /* where content is read to, instead of a buffer, and then a block of libarchive's */
+        size_t place_size; /* bytes, 0 for none; no more than are left of the content */
+        bool at_end;       /* of the file */
+        int failed;        /* the file's error, which is the cause of libarchive's */
         struct error error;
 };
 

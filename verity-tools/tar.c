@@ -15,6 +15,9 @@
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 #define WHITEOUT_OTHER ".wh..wh." /* AUFS's own files */
 
+/* Content of which less is left, or for which there is less room, is copied out of larger reads. */
+#define PIECE_MIN ((size_t)64 * 1024)
+
 #define MAJOR_MAX 0xfffu
 #define MINOR_MAX 0xfffffu
 #define MTIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
@@ -182,9 +185,31 @@ static int check_stored(uint64_t expected, uint64_t found, struct error *e)
                          expected, found);
 }
 
+/* What is read next goes where it will be written from, if it is a large piece. */
+static int offer_place(struct reader *t, uint64_t left, struct error *e)
+{
+        size_t room = 0;
+        int r = 0;
+
+        if (left >= PIECE_MIN)
+                r = image_stream_reserve(t->b->stream, &t->input.place, &room, e);
+        t->input.place_size = room < PIECE_MIN ? 0 : left < room ? (size_t)left : room;
+        return r;
+}
+
+/* A block without a hole before it. */
+static int add_block(struct reader *t, const void *block, size_t size, struct error *e)
+{
+        if (block != t->input.place)
+                return image_stream_put(t->b->stream, block, size, e);
+        image_stream_commit(t->b->stream, size);
+        return 0;
+}
+
 /* Holes are filled: a size that lies ends as an error here, not in an image of another size. */
 static int add_content(struct reader *t, struct archive_entry *entry, uint64_t size, struct error *e)
 {
+        bool whole = archive_entry_sparse_count(entry) == 0;
         uint64_t at = 0, found = 0;
 
         for (;;) {
@@ -193,21 +218,25 @@ static int add_content(struct reader *t, struct archive_entry *entry, uint64_t s
                 la_int64_t offset;
                 int r;
 
+                r = offer_place(t, whole ? size - at : 0, e);
+                if (r < 0)
+                        return r;
                 r = archive_read_data_block(t->input.archive, &block, &n, &offset);
+                t->input.place_size = 0;
                 if (r == ARCHIVE_EOF) {
                         r = check_stored(stored_bytes(entry, size), found, e);
                         return r < 0 ? r : add_hole(t, size - at, e);
                 }
                 if (r != ARCHIVE_OK)
                         return tar_input_failed(&t->input, -EBADMSG, e);
-                if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > size ||
+                if (offset < 0 || (uint64_t)offset < at || (uint64_t)offset > (whole ? at : size) ||
                     n > size - (uint64_t)offset)
                         return error_set(e, -EBADMSG,
                                          "data within its %" PRIu64 " bytes expected, found some outside",
                                          size);
                 r = add_hole(t, (uint64_t)offset - at, e);
                 if (r >= 0)
-                        r = image_stream_put(t->b->stream, block, n, e);
+                        r = add_block(t, block, n, e);
                 if (r < 0)
                         return r;
                 at = (uint64_t)offset + n;

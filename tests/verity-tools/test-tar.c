@@ -144,6 +144,16 @@ Test(tar, meanings)
                 check_meaning(&meanings[i]);
 }
 
+/* Sizes around those of reads, of what is read in place, and of what is hashed at a time. */
+Test(tar, contents_of_all_sizes)
+{
+        shell("mkdir t && for n in 1 511 512 65535 65536 65537 262144 300000 524288 524289 1500000; do "
+              "head -c $n /dev/urandom >t/$n; done && tar -C t -cf t.tar . && gzip -k t.tar");
+        cr_assert_eq(build("t.tar", "t.img", NULL), 0);
+        cr_assert_eq(build("t.tar.gz", "z.img", NULL), 0);
+        shell("cmp t.img z.img && fsck.erofs --extract=x --no-preserve t.img >/dev/null && diff -r t x");
+}
+
 /* --- layers over each other --- */
 
 static void merge(const char *const tars[], size_t n, const char *output)
@@ -362,6 +372,18 @@ static void sparse_map_in_disorder(struct tar_writer *w)
         sparse_map(w, "5,3,0,2");
 }
 
+/* The entries behind it must not be read as its content, which is large enough to be read in pieces. */
+static void size_of_more_than_there_is(struct tar_writer *w)
+{
+        static char content[1 << 20];
+
+        tar_writer_pax(w, "SCHILY.realsize", "2000000", 7);
+        tar_writer_header(w, &(struct tar_header){.name = "x", .mode = 0644, .size = sizeof(content)});
+        tar_writer_data(w, content, sizeof(content));
+        for (unsigned i = 0; i < 2000; i++)
+                tar_writer_file(w, "y", "y");
+}
+
 static void sparse_map_bomb(struct tar_writer *w)
 {
         const size_t size = 8 << 20;
@@ -466,6 +488,8 @@ static const struct hostile hostile[] = {
         {"huge size", huge_size, -E2BIG, "entry 1: byte 0: x: at most 68719476736 bytes of data"},
         {"negative size", negative_size, -EBADMSG, "t.tar: entry 1: "},
         {"sparse bomb", sparse_bomb, -E2BIG, "holes"},
+        {"size of more than there is", size_of_more_than_there_is, -EBADMSG,
+         "entry 1: byte 0: x: 2000000 bytes of data expected"},
         {"sparse map of too much", sparse_map_of_too_much, -EBADMSG,
          "entry 1: byte 0: x: 8 bytes of data expected as its sparse map says, found 5"},
         {"sparse map of too little", sparse_map_of_too_little, -EBADMSG, "t.tar: entry 2: "},
