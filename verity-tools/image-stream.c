@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "hash.h"
@@ -20,7 +21,7 @@
 #define SEGMENT (BLOCK / DIGEST * BLOCK)
 #define SEGMENTS_MAX 12
 
-/* More bytes of digests go to an unlinked temporary file. */
+/* More bytes of digests go to an unlinked temporary file in $TMPDIR or here. */
 #define DIGESTS_IN_MEMORY ((size_t)2 * 1024 * 1024)
 #define SPILL_DIRECTORY "/var/tmp"
 
@@ -75,6 +76,25 @@ static int grow_digests(struct image_stream *s, size_t size)
         return 0;
 }
 
+/* Not by O_TMPFILE, which not every file system has. */
+static int open_spill(void)
+{
+        const char *directory = secure_getenv("TMPDIR");
+        _cleanup_free_ char *path = NULL;
+        int fd;
+
+        if (asprintf(&path, "%s/verity-digests.XXXXXX",
+                     directory && directory[0] ? directory : SPILL_DIRECTORY) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        (void)unlink(path);
+        return fd;
+}
+
 /* Keeps one block of digests, or a part of it; `at` counts bytes of digests. */
 static int keep_digests(struct image_stream *s, uint64_t at, const uint8_t *digests, size_t size)
 {
@@ -87,9 +107,9 @@ static int keep_digests(struct image_stream *s, uint64_t at, const uint8_t *dige
                 return r;
         }
         if (s->spill_fd < 0)
-                s->spill_fd = open(SPILL_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+                s->spill_fd = open_spill();
         if (s->spill_fd < 0)
-                return -errno;
+                return s->spill_fd;
         return pwrite_full(s->spill_fd, digests, size, at - s->digests_max);
 }
 

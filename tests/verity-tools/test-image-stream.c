@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "scratch.h"
@@ -109,6 +110,25 @@ Test(image_stream, digests_that_memory_does_not_hold_wait_in_a_file)
                 digests_max = limits[i];
                 write_image(2, 20000000, 65536);
         }
+}
+
+Test(image_stream, the_file_for_digests_is_where_TMPDIR_says)
+{
+        static uint8_t data[8 << 20];
+        _cleanup_close_ int fd = open("image.img", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        struct image_stream *s;
+        struct error e = {};
+        int r;
+
+        digests_max = 4096;
+        cr_assert_eq(mkdir("tmp", 0700) | setenv("TMPDIR", "tmp", 1), 0);
+        write_image(2, 20000000, 65536);
+        cr_expect_eq(rmdir("tmp"), 0, "nothing is left in it");
+        s = open_stream(fd, 1);
+        r = image_stream_put(s, data, sizeof(data), &e);
+        cr_expect_eq(r, -ENOENT, "%d", r);
+        cr_expect_not_null(strstr(e.message, "digests of the image at offset "), "%s", e.message);
+        (void)image_stream_free(s);
 }
 
 Test(image_stream, an_error_of_writing_surfaces_with_its_offset)
