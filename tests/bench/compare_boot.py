@@ -290,7 +290,7 @@ def bench(options):
             [OUT / "stock/stock.raw", OUT / "stock/stock.efi"], build_stock)
     stamped("payload", [REPORTS / "report-holdfast", KEYS / "test.pem", TOP / "image/build.py"], [OUT / "payload.raw"], build_payload)
     folder = link_image()
-    disks = {"holdfast": [Disk(folder / "disk-test.raw"), Disk(folder / "store.raw"), Disk(OUT / "payload.raw")],
+    disks = {"holdfast": [Disk(folder / "disk-test.raw", read_only=False), Disk(folder / "store.raw"), Disk(OUT / "payload.raw")],
              "stock": [Disk(OUT / "stock/stock.raw")]}
     machine = host_machine()
     figures, facts = measure(options, disks)

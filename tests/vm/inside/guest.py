@@ -486,7 +486,7 @@ def check_end(suite, machine, operator, port, before):
 
 
 def run(suite):
-    disks = [Disk(image_build.OUT / "disk-test.raw"), Disk(image_build.OUT / "payload-test.raw"), Disk(make_store(suite.work))]
+    disks = [Disk(image_build.OUT / "disk-test.raw", read_only=False), Disk(image_build.OUT / "payload-test.raw"), Disk(make_store(suite.work))]
     with image_machine(suite.work / "machine", "test", disks=disks, ports={PORT: "socket", OPERATOR: "socket"}) as machine:
         machine.start()
         port = Stream(machine.connect_port(PORT))

@@ -107,7 +107,7 @@ CASES = [
 
 
 def machine_for(suite, disk, more=(), **options):
-    return image_machine(suite.work / "machine", "prod", disks=[Disk(disk), *more], ports={PAYLOAD: "file"}, net=False, **options)
+    return image_machine(suite.work / "machine", "prod", disks=[Disk(disk, read_only=False), *more], ports={PAYLOAD: "file"}, net=False, **options)
 
 
 def try_case(suite, name, change, options, expected):
