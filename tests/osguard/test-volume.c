@@ -241,6 +241,31 @@ Test(volume, a_wiped_disk_is_not_a_first_boot)
         machine_done(&a);
 }
 
+/* The token of a machine whose TPM lost its record, as step versions leaves it. */
+static int boot_with_token_to_keep(struct machine *m)
+{
+        swtpm_restart(&m->tpm);
+        machine_start(m, "image");
+        m->boot.decision.source = ROLLBACK_TOKEN;
+        m->boot.decision.keep_volume = true;
+        m->boot.decision.record.has_volume = false;
+        return machine_bring_up(m);
+}
+
+Test(volume, a_token_may_keep_the_volume_that_is_there)
+{
+        make(&a);
+        cr_assert_eq(boot_with_token_to_keep(&a), 0, "%s", a.e.message);
+        cr_expect(a.boot.next.has_volume);
+        cr_expect_arr_eq(a.boot.next.volume, a.found.sealed.public_area.name, TPM_NAME_SIZE);
+        machine_bless(&a);
+        machine_off(&a);
+        expect_boot(&a, "image");
+        machine_wipe_disk(&a);
+        cr_expect_eq(boot_with_token_to_keep(&a), -EBADMSG, "nothing to keep, and nothing is made");
+        machine_done(&a);
+}
+
 Test(volume, a_partition_that_is_too_small)
 {
         machine_make(&a, &owner, keys.trust);
