@@ -280,22 +280,22 @@ static int claim_osguard(const struct event_record *record, sd_json_variant **po
         return -EBADMSG;
 }
 
-/* PCR 15: what belongs to this one machine. Of events with one name the last counts. */
+/* PCR 15: what belongs to this one machine. It is not capped: whoever is root may add to it, so a claim lists
+ * the data of every event of its name. */
 static int claim_machine(const struct event_record *record, struct claims *c)
 {
-        char name[32], source[64];
+        sd_json_variant *list = NULL;
+        char name[32];
+        int r;
 
         if (strlen(record->name) >= sizeof(name) - strlen("machine-"))
                 return -EBADMSG;
         (void)stpcpy(stpcpy(name, "machine-"), record->name);
-        (void)snprintf(source, sizeof(source), "PCR 15: event %lu", (unsigned long)record->sequence);
         for (size_t i = 0; i < c->n; i++)
-                if (strcmp(c->items[i].name, name) == 0) {
-                        sd_json_variant_unref(c->items[i].value);
-                        c->items[i] = c->items[--c->n];
-                        break;
-                }
-        return add_text(c, name, record->data, record->data_size, source);
+                if (strcmp(c->items[i].name, name) == 0)
+                        return append_text(&c->items[i].value, record->data, record->data_size);
+        r = append_text(&list, record->data, record->data_size);
+        return r < 0 ? r : add(c, name, list, "PCR 15: events of that name");
 }
 
 static int claim_log(const struct evidence_part *log, struct claims *c, struct error *e)

@@ -6,7 +6,7 @@
 #include "tpm/event-log.h"
 
 /* The PCR of a log, which has at least one record. -EBADMSG: a record that is none, whose number is not the
- * next, whose PCR is another than that of those before, or whose SHA-256 digest is not that of its content.
+ * next, whose PCR is another than that of those before, or one of whose digests is not that of its content.
  */
 int own_log_check(const void *log, size_t size, unsigned *ret_pcr, struct error *e);
 

@@ -105,7 +105,7 @@ static void print_bank(const struct pcr_bank *bank)
 }
 
 /* The values of each bank that every event has a digest for. */
-static int show_banks(const struct firmware_log *l, sd_json_variant **banks, struct error *e)
+static int show_banks(const struct firmware_log *l, sd_json_variant **banks)
 {
         for (size_t i = 0; i < l->n_banks; i++) {
                 _cleanup_json_ sd_json_variant *v = NULL;
@@ -114,7 +114,9 @@ static int show_banks(const struct firmware_log *l, sd_json_variant **banks, str
 
                 if (!pcr_algorithm_name(l->banks[i].algorithm))
                         continue;
-                r = firmware_log_replay(l->bytes, l->size, l->banks[i].algorithm, &bank, e);
+                r = firmware_log_replay(l->bytes, l->size, l->banks[i].algorithm, &bank, NULL);
+                if (r == -EBADMSG)
+                        continue;
                 if (r < 0)
                         return r;
                 if (options.json == JSON_OFF)
@@ -137,7 +139,7 @@ static int show_log(const char *path, struct error *broken, struct error *e)
 
         if ((r = read_file(AT_FDCWD, path, FIRMWARE_LOG_MAX, &log, &size, e)) < 0 ||
             (r = firmware_log_open(log, size, &l, e)) < 0 || (r = show_events(&l, &events, e)) < 0 ||
-            (r = show_banks(&l, &banks, e)) < 0)
+            (r = show_banks(&l, &banks)) < 0)
                 return r;
         check = firmware_log_check(log, size, l.banks[l.n_banks - 1].algorithm, &claims, broken);
         if (options.json == JSON_OFF)

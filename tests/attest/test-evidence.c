@@ -81,7 +81,8 @@ Test(evidence, claims)
         expect_claim(&c, "capped", "true");
         expect_claim(&c, "counter", "1");
         expect_claim(&c, "ima-violations", "0");
-        expect_claim(&c, "machine-slot", "\"11111111-2222-3333-4444-555555555555\"");
+        expect_claim(&c, "machine-slot", "[\"11111111-2222-3333-4444-555555555555\"]");
+        expect_claim(&c, "machine-counter", "[\"1\",\"0\"]");
         cr_expect_null(claims_find(&c, "failure"));
         cr_expect_null(claims_find(&c, "pcr16"));
         cr_expect(claims_find(&c, "pcr15"));
@@ -167,6 +168,21 @@ Test(evidence, logs)
                 cr_expect_lt(evidence_verify(&evidence, &demand, &v, NULL), 0, "log %zu changed", i);
                 parts[i]->bytes[good.size / 2] ^= 1;
         }
+        expect(0, "");
+}
+
+/* No byte of our logs can be another one: also numbers, PCRs and the digests of other banks. */
+Test(evidence, own_logs_to_the_byte)
+{
+        for (size_t k = 0; k < evidence.n_logs; k++)
+                for (size_t i = 0; i < evidence.logs[k].size; i++) {
+                        struct verified_evidence *v = NULL;
+
+                        evidence.logs[k].bytes[i] ^= 1;
+                        cr_expect_lt(evidence_verify(&evidence, &demand, &v, NULL), 0, "log %zu, byte %zu", k,
+                                     i);
+                        evidence.logs[k].bytes[i] ^= 1;
+                }
         expect(0, "");
 }
 
