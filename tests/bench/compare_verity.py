@@ -48,7 +48,8 @@ class Bench:
 
     def __init__(self, options, folder):
         self.folder, self.samples, self.log = folder, options.samples, folder / "log"
-        self.verity, self.bench_hash = options.programs.resolve() / "bin/verity", options.programs.resolve() / "tests/bench/bench-hash"
+        programs = options.programs.resolve()
+        self.verity, self.bench_hash, self.bench_inflate = (programs / p for p in ("bin/verity", "tests/bench/bench-hash", "tests/bench/bench-inflate"))
         self.processors = sorted(os.sched_getaffinity(0))
         self.figures, self.aims, self.speeds = [], [], {}
         self.load = round(os.getloadavg()[0], 1)
@@ -195,6 +196,9 @@ def layers(bench):
         theirs += pipeline(f"copy/{blob}", f"theirs{i}", "--ungzip")
     clean = ["ours", "copy", *(f"theirs{i}{end}" for i in range(len(blobs)) for end in ("", ".hash"))]
     bench.faster(bench.pairs("12 layers; skopeo, mkfs.erofs and veritysetup", ours, theirs, clean=clean), 3)
+    paths = [f"layers/blobs/sha256/{blob}" for blob in blobs]
+    bench.pairs("inflate of 12 layers by ISA-L, 1 processor; by libdeflate, whole layers in memory",
+                *([[bench.bench_inflate, library, path] for path in paths] for library in ("isa-l", "libdeflate")), processors=1)
     inputs.remove(bench.folder / "layers")
 
 
