@@ -808,7 +808,7 @@ Test(oci, memory_is_bounded_by_neither_layers_nor_threads)
         int status = 0;
         pid_t pid;
 
-        shell("head -c 40M /dev/urandom >random && for i in 1 2 3 4 5 6; do echo $i >number && "
+        shell("head -c 36M /dev/urandom >random && for i in 1 2 3 4 5 6; do echo $i >number && "
               "tar -cf $i number random && zstd -q -1 --long=25 $i; done");
         put_image("sample:1", "", tars, ELEMENTSOF(tars));
         pid = fork();
