@@ -45,7 +45,19 @@ static const struct {
         [DBX] = {"dbx", security_guid},
 };
 
+#define SEPARATORS 2u
+#define MARKS (SEPARATORS + ELEMENTSOF(actions))
+
+/* In one bank: the digests of both separators, then of the actions. */
+struct marks {
+        uint16_t algorithm;
+        size_t size;
+        uint8_t digest[MARKS][PCR_DIGEST_MAX];
+};
+
 struct check {
+        struct marks marks[FIRMWARE_BANKS_MAX];
+        size_t n_marks;
         uint16_t algorithm;
         struct firmware_claims *claims;
         uint32_t separated; /* PCRs whose separator was seen */
@@ -77,15 +89,40 @@ static bool digests_are_of(const struct firmware_event *ev, const void *data, si
         return any;
 }
 
-/* Whether any one of its digests is that of these bytes. */
-static bool looks_like(const struct firmware_event *ev, const void *data, size_t size)
+/* The digests that separators and actions have in each bank of the log, computed once. */
+static int learn_marks(struct check *c, const struct firmware_log *l)
 {
-        for (size_t i = 0; i < ev->n_digests; i++) {
-                const struct firmware_digest *d = &ev->digests[i];
-                uint8_t digest[PCR_DIGEST_MAX];
+        int r = 0;
 
-                if (pcr_hash(d->algorithm, data, size, digest) == 0 && memcmp(digest, d->bytes, d->size) == 0)
-                        return true;
+        for (size_t i = 0; i < l->n_banks; i++) {
+                struct marks *m = &c->marks[c->n_marks];
+
+                m->algorithm = l->banks[i].algorithm;
+                m->size = pcr_digest_size(m->algorithm);
+                if (m->size == 0)
+                        continue;
+                c->n_marks++;
+                r = pcr_hash(m->algorithm, separator_done, sizeof(separator_done), m->digest[0]);
+                if (r >= 0)
+                        r = pcr_hash(m->algorithm, separator_error, sizeof(separator_error), m->digest[1]);
+                for (size_t k = 0; r >= 0 && k < ELEMENTSOF(actions); k++)
+                        r = pcr_hash(m->algorithm, actions[k], strlen(actions[k]), m->digest[SEPARATORS + k]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Whether any one of the event's digests is that of a mark from `first` to before `end`. */
+static bool looks_like(const struct check *c, const struct firmware_event *ev, size_t first, size_t end)
+{
+        for (size_t i = 0; i < c->n_marks; i++) {
+                const struct marks *m = &c->marks[i];
+                const uint8_t *digest = firmware_event_digest(ev, m->algorithm);
+
+                for (size_t k = first; digest && k < end; k++)
+                        if (memcmp(digest, m->digest[k], m->size) == 0)
+                                return true;
         }
         return false;
 }
@@ -101,16 +138,12 @@ static bool is_action(const struct firmware_event *ev, const char *text)
 }
 
 /* The type is not measured: what has the digest of a separator or an action must be one. */
-static int check_look_alikes(const struct firmware_event *ev, struct error *e)
+static int check_look_alikes(const struct check *c, const struct firmware_event *ev, struct error *e)
 {
-        if (ev->type != EV_SEPARATOR && (looks_like(ev, separator_done, sizeof(separator_done)) ||
-                                         looks_like(ev, separator_error, sizeof(separator_error))))
+        if (ev->type != EV_SEPARATOR && looks_like(c, ev, 0, SEPARATORS))
                 return refuse(ev, e, "a separator's digest under another type");
-        if (ev->type == EV_EFI_ACTION || ev->type == EV_ACTION)
-                return 0;
-        for (size_t i = 0; i < ELEMENTSOF(actions); i++)
-                if (looks_like(ev, actions[i], strlen(actions[i])))
-                        return refuse(ev, e, "an action's digest under another type");
+        if (ev->type != EV_EFI_ACTION && ev->type != EV_ACTION && looks_like(c, ev, SEPARATORS, MARKS))
+                return refuse(ev, e, "an action's digest under another type");
         return 0;
 }
 
@@ -286,7 +319,7 @@ static int check_event(struct check *c, const struct firmware_event *ev, struct 
                 return check_no_action(ev, e);
         if (ev->pcr == 0 && c->separated & 1)
                 return refuse(ev, e, "the firmware's own PCR after its separator");
-        r = check_look_alikes(ev, e);
+        r = check_look_alikes(c, ev, e);
         if (r >= 0 && ev->type == EV_SEPARATOR)
                 r = check_separator(c, ev, e);
         if (r >= 0 && (ev->type == EV_EFI_ACTION || ev->type == EV_ACTION))
@@ -336,6 +369,9 @@ int firmware_log_check(const void *log, size_t size, uint16_t algorithm, struct 
         r = firmware_log_open(log, size, &l, e);
         if (r < 0)
                 return r;
+        r = learn_marks(&c, &l);
+        if (r < 0)
+                return error_errno(e, r, "firmware log");
         while ((r = firmware_log_next(&l, &ev, e)) > 0) {
                 if (ev.type != EV_NO_ACTION && !firmware_event_digest(&ev, algorithm))
                         return refuse(&ev, e, "a digest for the bank asked for expected, found none");
