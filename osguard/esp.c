@@ -55,6 +55,7 @@ void esp_done(struct esp *esp)
         free(esp->host);
         free(esp->host_policies);
         free(esp->token);
+        free(esp->manifest);
         *esp = (struct esp){};
 }
 
@@ -78,7 +79,12 @@ static int read_manifest(int dirfd, const struct trust_store *trust, const struc
         r = trust_verify_attached(trust, TRUST_BUILD, der, size, &text, &text_size, e);
         if (r < 0)
                 return error_prefix(e, r, "%s", path);
-        return pcr_policies_parse(path, text, text_size, digest, &esp->policies, &esp->n_policies, e);
+        r = pcr_policies_parse(path, text, text_size, digest, &esp->policies, &esp->n_policies, e);
+        if (r < 0)
+                return r;
+        esp->manifest = (uint8_t *)TAKE_PTR(der);
+        esp->manifest_size = size;
+        return 0;
 }
 
 /* -ENOENT is success: the file is optional. */
@@ -138,5 +144,7 @@ int step_esp(struct boot *b, struct error *e)
         r = esp_read(fd, b->trust, &b->image, &b->esp, e);
         (void)close_fd(fd);
         unmounted = esp_unmount(r < 0 ? NULL : e);
-        return r < 0 ? r : unmounted;
+        if (r < 0 || unmounted < 0)
+                return r < 0 ? r : unmounted;
+        return write_file_atomic(AT_FDCWD, OSGUARD_MANIFEST, b->esp.manifest, b->esp.manifest_size, 0644, e);
 }

@@ -23,6 +23,7 @@
 #define OSGUARD_GENERATION "/var/lib/osguard/generation" /* on the data volume; osguard-bless writes it */
 #define OSGUARD_SYSROOT "/sysroot"
 #define OSGUARD_LOG "/run/holdfast/osguard.cel"
+#define OSGUARD_MANIFEST "/run/holdfast/manifest.p7m" /* a copy, for evidence */
 #define OSGUARD_PCR 14u
 #define OSGUARD_MACHINE_LOG "/run/holdfast/machine.cel"
 #define OSGUARD_MACHINE_PCR 15u
@@ -62,6 +63,8 @@ struct esp {
         size_t n_host_policies;
         uint8_t *token; /* a recovery token, signed; NULL: none */
         size_t token_size;
+        uint8_t *manifest; /* the build manifest, signed */
+        size_t manifest_size;
 };
 
 #define ESP_DIRECTORY "EFI/holdfast"

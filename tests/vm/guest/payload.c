@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "tests/vm/guest/attempts.h"
 #include "tests/vm/guest/tap.h"
 #include "tests/vm/guest/verity.h"
@@ -572,6 +573,27 @@ static unsigned print_lines(const char *path, const char *text)
         return n;
 }
 
+/* The machine's evidence, as whoever asks for it with a nonce would get it. */
+static void print_evidence(const char *nonce)
+{
+        _cleanup_free_ char *option = NULL;
+        char buffer[4096];
+        pid_t pid;
+        ssize_t n;
+        int ends[2], pidfd, r;
+
+        if (asprintf(&option, "--nonce=%s", nonce) < 0 || pipe2(ends, O_CLOEXEC) < 0)
+                return;
+        r = process_spawn((char *[]){(char *)"/usr/bin/attest", (char *)"evidence", option, NULL},
+                          &(struct process_options){.stdio = (int[]){-1, ends[1], ends[1]}}, &pid, &pidfd,
+                          NULL);
+        (void)close(ends[1]);
+        while (r >= 0 && (n = read(ends[0], buffer, sizeof(buffer))) > 0)
+                (void)fwrite(buffer, 1, (size_t)n, tap.out);
+        (void)close(ends[0]);
+        fprintf(tap.out, "\nend of evidence\n");
+}
+
 static void answer(char *command)
 {
         char *word[3] = {NULL}, *save = NULL;
@@ -587,6 +609,8 @@ static void answer(char *command)
                 fprintf(tap.out, "seen %u of %s\n", signal_named(word[1], 0), word[1]);
         else if (strcmp(word[0], "records") == 0)
                 fprintf(tap.out, "%u records of %s\n", tap_records(&tap, word[1]), word[1]);
+        else if (strcmp(word[0], "evidence") == 0)
+                print_evidence(word[1]);
         else if (strcmp(word[0], "lines") == 0 && word[2])
                 fprintf(tap.out, "%u lines of %s\n", print_lines(word[1], word[2]), word[1]);
         fflush(tap.out);

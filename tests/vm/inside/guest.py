@@ -2,6 +2,7 @@
 """The booted image, variant test, from within: what root tries from a disk signed for tests (guest/payload.c), container groups
 through the operator's port, what root in a container tries (guest/container.c), and images that groupd must not run."""
 
+import base64
 import hashlib
 import io
 import json
@@ -475,6 +476,35 @@ def traces(machine, port):
     return [int(re.match(r"\d+", ask(machine, port, f"lines {path} {text}", rf"^\d+ lines of {path}")[0])[0]) for path, text in TRACES]
 
 
+def attest(*words):
+    done = subprocess.run([str(build.BUILD / "release/bin/attest"), *map(str, words)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def check_evidence(suite, machine, port):
+    """The machine proves what it booted, to somebody who has the build manifest and a nonce; and nothing else passes."""
+    nonce = "00112233445566778899aabbccddeeff"
+    text = ask(machine, port, f"evidence {nonce}", r"^(\{[^\0]*\})\s*\nend of evidence")[1]
+    evidence = json.loads(text)
+    key = "000b" + hashlib.sha256(base64.b64decode(evidence["key"])[2:]).hexdigest()
+    policy = {"version": 1, "keys": [key], "validity_seconds": 300, "required": {"secure-boot": {"allowed": [True]}, "capped": {"allowed": [True]},
+              "variant": {"allowed": ["test"]}, "security-version": {"min": 1}, "counter": {"min": 1}, "ima-violations": {"max": 0}}}
+    (suite.work / "policy.json").write_text(json.dumps(policy))
+
+    def verify(changed, nonce=nonce):
+        (suite.work / "evidence.json").write_text(json.dumps(changed))
+        return attest("verify", suite.work / "evidence.json", f"--nonce={nonce}", f"--policy={suite.work}/policy.json",
+                      f"--reference={image_build.BUILD}/image/manifest-test.p7m", f"--trust={build.KEYS}")
+
+    status, said = verify(evidence)
+    suite.check("evidence: quote, logs and the build manifest's predictions agree", status == 0, said[-600:])
+    status, said = verify(evidence, "ff" + nonce[2:])
+    suite.check("evidence: another nonce is refused", status == 1 and "nonce" in said, said[-300:])
+    log = base64.b64decode(evidence["logs"][0])
+    status, said = verify({**evidence, "logs": [base64.b64encode(log[:log.rfind(b"cap") - 60]).decode(), *evidence["logs"][1:]]})
+    suite.check("evidence: an event log that was cut is refused", status == 1, said[-300:])
+
+
 def check_end(suite, machine, operator, port, before):
     running = traces(machine, port)
     for group in groups(operator):
@@ -504,6 +534,7 @@ def run(suite):
             check_exit_code(suite, operator)
             check_not_executed(suite, operator)
             check_separation(suite, operator)
+            check_evidence(suite, machine, port)
             check_killed_groupd(suite, machine, operator, port, local)
             check_any_moment(suite, machine, operator, port)
             check_end(suite, machine, operator, port, before)
