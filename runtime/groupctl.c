@@ -166,14 +166,18 @@ static int print_containers(sd_json_variant *containers)
 
 static int print_group(sd_json_variant *g)
 {
-        sd_json_variant *containers = sd_json_variant_by_key(g, "containers");
+        sd_json_variant *init = sd_json_variant_by_key(g, "initContainers"),
+                        *containers = sd_json_variant_by_key(g, "containers");
+        int r = 0;
 
         printf("Group %s: %s, address %s, restart policy %s, created %s\n", text_of(g, "name"),
                text_of(g, "state"), text_of(g, "address"), text_of(g, "restartPolicy"),
                text_of(g, "created"));
         if (sd_json_variant_by_key(g, "reason"))
                 printf("Reason: %s\n", text_of(g, "reason"));
-        return containers ? print_containers(containers) : 0;
+        if (init)
+                r = print_containers(init);
+        return r >= 0 && containers ? print_containers(containers) : r;
 }
 
 static int print_version(sd_json_variant *v)

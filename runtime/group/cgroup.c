@@ -118,17 +118,14 @@ void cgroup_of_container(const struct container *c, char ret[static PATH_MAX])
 int cgroup_make_group(const struct group *g, struct error *e)
 {
         char cgroup[PATH_MAX - 64], path[PATH_MAX], text[64];
-        uint64_t memory = 0, cpu = 0;
+        uint64_t memory, cpu;
         int r;
 
         (void)snprintf(cgroup, sizeof(cgroup), "%s/g-%s", g->manager->cgroup, g->definition->name);
         (void)snprintf(path, sizeof(path), ROOT "%s", cgroup);
         if (mkdir(path, 0755) < 0 && errno != EEXIST)
                 return error_errno(e, -errno, "%s", path);
-        for (size_t i = 0; i < g->definition->n_containers; i++) {
-                memory += g->definition->containers[i].memory_request;
-                cpu += g->definition->containers[i].cpu_request;
-        }
+        definition_total(g->definition, &cpu, &memory);
         r = write_control(cgroup, "cgroup.subtree_control", CONTROLLERS, e);
         (void)snprintf(text, sizeof(text), "%lu", memory);
         if (r >= 0)

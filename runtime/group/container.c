@@ -99,6 +99,14 @@ static int write_names(const struct container *c, int rootfs, struct error *e)
 
 /* --- the bundle --- */
 
+/* Who prepares a group serves nobody, unless the group names a type for all of its containers. */
+static const char *container_type(const struct container *c)
+{
+        const struct definition *d = c->group->definition;
+
+        return d->selinux_type ?: c->index < d->n_init ? "init_container_t" : NULL;
+}
+
 static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct error *e)
 {
         const struct group *g = c->group;
@@ -116,7 +124,7 @@ static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct er
                                 .netns = netns,
                                 .cgroup = cgroup,
                                 .categories = g->manager->selinux ? categories : NULL,
-                                .type = g->definition->selinux_type};
+                                .type = container_type(c)};
         _cleanup_json_ sd_json_variant *spec = NULL;
         _cleanup_free_ char *text = NULL;
         int r;

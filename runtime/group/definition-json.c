@@ -53,6 +53,22 @@ static int amounts_to_json(uint64_t cpu, uint64_t memory, sd_json_variant **ret)
         return r;
 }
 
+static int init_container_to_json(const struct definition_container *c, sd_json_variant **ret)
+{
+        _cleanup_json_ sd_json_variant *environment = NULL;
+        int r;
+
+        r = environment_to_json(c, &environment);
+        if (r < 0)
+                return r;
+        return sd_json_buildo(
+                ret, SD_JSON_BUILD_PAIR_STRING("name", c->name),
+                SD_JSON_BUILD_PAIR_OBJECT(
+                        "properties", SD_JSON_BUILD_PAIR_STRING("image", c->image),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!c->command, "command", SD_JSON_BUILD_STRV(c->command)),
+                        SD_JSON_BUILD_PAIR_VARIANT("environmentVariables", environment)));
+}
+
 static int container_to_json(const struct definition_container *c, sd_json_variant **ret)
 {
         _cleanup_json_ sd_json_variant *ports = NULL, *environment = NULL, *requests = NULL, *limits = NULL;
@@ -104,15 +120,16 @@ static int security_context_to_json(const struct definition *d, sd_json_variant 
 
 int definition_to_json(const struct definition *d, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *containers = NULL, *address = NULL, *security = NULL;
+        _cleanup_json_ sd_json_variant *init = NULL, *containers = NULL, *address = NULL, *security = NULL;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < d->n_containers; i++) {
                 _cleanup_json_ sd_json_variant *c = NULL;
 
-                r = container_to_json(&d->containers[i], &c);
+                r = i < d->n_init ? init_container_to_json(&d->containers[i], &c)
+                                  : container_to_json(&d->containers[i], &c);
                 if (r >= 0)
-                        r = sd_json_variant_append_array(&containers, c);
+                        r = sd_json_variant_append_array(i < d->n_init ? &init : &containers, c);
         }
         if (r >= 0 && d->has_address)
                 r = address_to_json(d, &address);
@@ -123,7 +140,9 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret)
         return sd_json_buildo(
                 ret, SD_JSON_BUILD_PAIR_STRING("name", d->name),
                 SD_JSON_BUILD_PAIR_OBJECT(
-                        "properties", SD_JSON_BUILD_PAIR_VARIANT("containers", containers),
+                        "properties",
+                        SD_JSON_BUILD_PAIR_CONDITION(!!init, "initContainers", SD_JSON_BUILD_VARIANT(init)),
+                        SD_JSON_BUILD_PAIR_VARIANT("containers", containers),
                         SD_JSON_BUILD_PAIR_STRING("osType", "Linux"),
                         SD_JSON_BUILD_PAIR_STRING("restartPolicy", restart_policy_name(d->policy)),
                         SD_JSON_BUILD_PAIR_CONDITION(d->has_address, "ipAddress",

@@ -266,23 +266,116 @@ static int read_container(struct reader *r, const struct node *n, void *element)
         return reader_map(r, n, fields, later, element);
 }
 
+static int refuse_of_init(struct reader *r, const struct node *n, void *target)
+{
+        return reader_fail(
+                r, n, "an init container has no ports and no probes, and the resources of the whole group");
+}
+
+static int read_init_properties(struct reader *r, const struct node *n, void *target)
+{
+        static const struct reader_field fields[] = {{"image", read_image, true},
+                                                     {"command", read_command, false},
+                                                     {"environmentVariables", read_environment, false},
+                                                     {"ports", refuse_of_init, false},
+                                                     {"resources", refuse_of_init, false},
+                                                     {"livenessProbe", refuse_of_init, false},
+                                                     {"readinessProbe", refuse_of_init, false},
+                                                     {}};
+        static const char *const later[] = {"volumeMounts", "securityContext", "instanceView", NULL};
+
+        return reader_map(r, n, fields, later, target);
+}
+
+static int read_init_container(struct reader *r, const struct node *n, void *element)
+{
+        static const struct reader_field fields[] = {
+                {"name", read_container_name, true}, {"properties", read_init_properties, true}, {}};
+        static const char *const later[] = {NULL};
+
+        return reader_map(r, n, fields, later, element);
+}
+
+static void free_containers(struct definition_container *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct definition_container *c = &list[i];
+
+                for (size_t k = 0; k < c->n_environment; k++) {
+                        free(c->environment[k].name);
+                        free(c->environment[k].value);
+                }
+                for (char **p = c->command; p && *p; p++)
+                        free(*p);
+                free((void *)c->command);
+                free(c->environment);
+                free(c->ports);
+                free(c->image);
+                free(c->name);
+        }
+        free(list);
+}
+
+/* n is the list that stands at `at` among all containers. */
+static int check_names(struct reader *r, const struct node *n, const struct definition *d, size_t at)
+{
+        for (size_t i = at; i < at + n->n; i++)
+                for (size_t j = 0; j < d->n_containers; j++)
+                        if ((j < i || j >= at + n->n) &&
+                            strcmp(d->containers[i].name, d->containers[j].name) == 0)
+                                return reader_fail(r, n->children[i - at], "container \"%s\" is there twice",
+                                                   d->containers[i].name);
+        return 0;
+}
+
+/* Reads a list of containers and puts it where it belongs, whatever the order of the file: init containers
+ * first. */
+static int read_containers_at(struct reader *r, const struct node *n, struct definition *d, size_t at,
+                              int (*read)(struct reader *r, const struct node *n, void *element))
+{
+        struct definition_container *list = NULL, *all;
+        size_t count = 0, total;
+        int k;
+
+        k = reader_list(r, n, GROUP_CONTAINERS_MAX, sizeof(*list), read, (void **)&list, &count);
+        total = d->n_containers + count;
+        all = k >= 0 ? calloc(total + 1, sizeof(*all)) : NULL;
+        if (!all) {
+                free_containers(list, count);
+                return k < 0 ? k : -ENOMEM;
+        }
+        for (size_t i = 0; i < total; i++)
+                all[i] = i < at ? d->containers[i] : i < at + count ? list[i - at] : d->containers[i - count];
+        free(list);
+        free(d->containers);
+        d->containers = all;
+        d->n_containers = total;
+        if (total > GROUP_CONTAINERS_MAX)
+                return reader_fail(r, n, "at most %d containers with init containers expected, found %zu",
+                                   GROUP_CONTAINERS_MAX, total);
+        return check_names(r, n, d, at);
+}
+
 static int read_containers(struct reader *r, const struct node *n, void *target)
 {
         struct definition *d = target;
         int k;
 
-        k = reader_list(r, n, GROUP_CONTAINERS_MAX, sizeof(*d->containers), read_container,
-                        (void **)&d->containers, &d->n_containers);
-        if (k < 0)
-                return k;
-        if (d->n_containers == 0)
+        k = read_containers_at(r, n, d, d->n_init, read_container);
+        if (k >= 0 && d->n_containers == d->n_init)
                 return reader_fail(r, n, "at least one container expected, found none");
-        for (size_t i = 0; i < d->n_containers; i++)
-                for (size_t j = 0; j < i; j++)
-                        if (strcmp(d->containers[i].name, d->containers[j].name) == 0)
-                                return reader_fail(r, n->children[i], "container \"%s\" is there twice",
-                                                   d->containers[i].name);
-        return 0;
+        return k;
+}
+
+static int read_init_containers(struct reader *r, const struct node *n, void *target)
+{
+        struct definition *d = target;
+        size_t before = d->n_containers;
+        int k;
+
+        k = read_containers_at(r, n, d, 0, read_init_container);
+        d->n_init = d->n_containers - before;
+        return k;
 }
 
 static int read_os_type(struct reader *r, const struct node *n, void *target)
@@ -392,16 +485,27 @@ static int check_ports(struct reader *r, const struct node *n, const struct defi
         return 0;
 }
 
-/* Azure: no limit may exceed what the whole group requests. */
-static int check_limits(struct reader *r, const struct node *n, const struct definition *d)
+void definition_total(const struct definition *d, uint64_t *ret_cpu, uint64_t *ret_memory)
 {
-        uint64_t cpu = 0, memory = 0;
-
-        for (size_t i = 0; i < d->n_containers; i++) {
-                cpu += d->containers[i].cpu_request;
-                memory += d->containers[i].memory_request;
+        *ret_cpu = *ret_memory = 0;
+        for (size_t i = d->n_init; i < d->n_containers; i++) {
+                *ret_cpu += d->containers[i].cpu_request;
+                *ret_memory += d->containers[i].memory_request;
         }
-        for (size_t i = 0; i < d->n_containers; i++) {
+}
+
+/* Azure: no limit may exceed what the whole group requests, all of which an init container has while it runs.
+ */
+static int apply_limits(struct reader *r, const struct node *n, struct definition *d)
+{
+        uint64_t cpu, memory;
+
+        definition_total(d, &cpu, &memory);
+        for (size_t i = 0; i < d->n_init; i++) {
+                d->containers[i].cpu_request = d->containers[i].cpu_limit = cpu;
+                d->containers[i].memory_request = d->containers[i].memory_limit = memory;
+        }
+        for (size_t i = d->n_init; i < d->n_containers; i++) {
                 const struct definition_container *c = &d->containers[i];
 
                 if (c->cpu_limit > cpu)
@@ -459,14 +563,14 @@ static int read_security_context(struct reader *r, const struct node *n, void *t
 static int read_properties(struct reader *r, const struct node *n, void *target)
 {
         static const struct reader_field fields[] = {{"containers", read_containers, true},
+                                                     {"initContainers", read_init_containers, false},
                                                      {"osType", read_os_type, false},
                                                      {"restartPolicy", read_policy, false},
                                                      {"ipAddress", read_address, false},
                                                      {"sku", read_sku, false},
                                                      {"securityContext", read_security_context, false},
                                                      {}};
-        static const char *const later[] = {"initContainers",
-                                            "volumes",
+        static const char *const later[] = {"volumes",
                                             "imageRegistryCredentials",
                                             "diagnostics",
                                             "dnsConfig",
@@ -487,7 +591,7 @@ static int read_properties(struct reader *r, const struct node *n, void *target)
         if (k >= 0)
                 k = check_ports(r, n, target);
         if (k >= 0)
-                k = check_limits(r, n, target);
+                k = apply_limits(r, n, target);
         return k;
 }
 
@@ -550,22 +654,7 @@ struct definition *definition_free(struct definition *d)
 {
         if (!d)
                 return NULL;
-        for (size_t i = 0; i < d->n_containers; i++) {
-                struct definition_container *c = &d->containers[i];
-
-                for (size_t k = 0; k < c->n_environment; k++) {
-                        free(c->environment[k].name);
-                        free(c->environment[k].value);
-                }
-                for (char **p = c->command; p && *p; p++)
-                        free(*p);
-                free((void *)c->command);
-                free(c->environment);
-                free(c->ports);
-                free(c->image);
-                free(c->name);
-        }
-        free(d->containers);
+        free_containers(d->containers, d->n_containers);
         free(d->selinux_type);
         free(d->name);
         free(d);

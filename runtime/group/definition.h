@@ -36,15 +36,15 @@ struct definition_container {
         size_t n_ports;
         struct definition_variable *environment;
         size_t n_environment;
-        uint64_t cpu_request, cpu_limit;       /* thousandths of a processor */
-        uint64_t memory_request, memory_limit; /* bytes */
+        uint64_t cpu_request, cpu_limit; /* thousandths of a processor; an init container has the group's */
+        uint64_t memory_request, memory_limit; /* bytes; likewise */
 };
 
 struct definition {
         char *name;
         enum restart_policy policy;
-        struct definition_container *containers;
-        size_t n_containers;
+        struct definition_container *containers; /* the first n_init are init containers */
+        size_t n_init, n_containers;             /* of all, 1 to GROUP_CONTAINERS_MAX */
         bool has_address; /* ipAddress is there; the group gets an address in any case */
         bool has_ip;
         struct in_addr ip;
@@ -65,6 +65,9 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret);
 
 struct definition *definition_free(struct definition *d);
 DEFINE_CLEANUP(struct definition *, definition_free)
+
+/* What the group may use: the sum of what its containers request. */
+void definition_total(const struct definition *d, uint64_t *ret_cpu, uint64_t *ret_memory);
 
 /* 1 to 63 of a-z, 0-9 and "-", which neither begins nor ends it. */
 bool definition_name_valid(const char *name);

@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 
-/* A container that comes again waits 1 s, then twice as long each time up to 5 min; 10 min of running count
- * as recovered. */
-#define BACKOFF_FIRST_MS UINT64_C(1000)
+/* As in Kubernetes: a container comes again at once the first time, then after 10 s, then after twice as long
+ * each time up to 5 min; 10 min of running count as recovered. */
+#define BACKOFF_FIRST_MS UINT64_C(10000)
 #define BACKOFF_MAX_MS UINT64_C(300000)
 #define BACKOFF_FORGET_MS UINT64_C(600000)
 
@@ -86,6 +86,28 @@ static void forget(struct machine *m, struct effects *effects)
         emit(effects, EFFECT_FORGET, 0);
 }
 
+static bool is_init(const struct machine *m, size_t i)
+{
+        return i < m->n_init;
+}
+
+/* The next init container once the one before it has done its work, then all the others at once. */
+static void create_next(struct machine *m, struct effects *effects)
+{
+        size_t i = 0;
+
+        while (i < m->n_init && m->containers[i].phase == CONTAINER_TERMINATED)
+                i++;
+        if (i < m->n_init) {
+                if (m->containers[i].phase == CONTAINER_WAITING)
+                        create(m, i, effects);
+                return;
+        }
+        for (; i < m->n; i++)
+                if (m->containers[i].phase == CONTAINER_WAITING)
+                        create(m, i, effects);
+}
+
 /* Brings one container down. Those that the executor is busy with are taken when it answers. */
 static void wind_down(struct machine *m, size_t i, uint64_t now_ms, struct effects *effects)
 {
@@ -107,11 +129,14 @@ static void wind_down(struct machine *m, size_t i, uint64_t now_ms, struct effec
         }
 }
 
-/* Follows the containers: starts the group once all are created, and ends it once all have ended. */
+/* Follows the containers: creates those whose turn it is, starts the group once all are created, and ends it
+ * once all have ended. */
 static void settle(struct machine *m, struct effects *effects)
 {
         if (m->phase != GROUP_STARTING && m->phase != GROUP_RUNNING && m->phase != GROUP_STOPPING)
                 return;
+        if (m->phase == GROUP_STARTING && m->want == WANT_RUN)
+                create_next(m, effects);
         if (m->phase == GROUP_STARTING && m->want == WANT_RUN && none_being_created(m))
                 for (size_t i = 0; i < m->n; i++)
                         if (m->containers[i].phase == CONTAINER_CREATED)
@@ -127,13 +152,12 @@ static void settle(struct machine *m, struct effects *effects)
 static void stop(struct machine *m, enum group_want want, uint64_t timeout_ms, uint64_t now_ms,
                  struct effects *effects)
 {
-        if (m->phase == GROUP_GONE)
-                return;
+        if (m->phase == GROUP_GONE || (m->phase == GROUP_ENDED && want == WANT_STOP))
+                return; /* how it ended stays */
         if (want > m->want)
                 m->want = want;
         if (m->phase == GROUP_ENDED) {
-                if (want == WANT_DELETE)
-                        forget(m, effects);
+                forget(m, effects);
                 return;
         }
         /* Asked again while it stops: a shorter patience counts, for those too that were told already. */
@@ -177,11 +201,7 @@ static void prepared(struct machine *m, bool ok, uint64_t now_ms, struct effects
                 m->phase = GROUP_STOPPING;
                 for (size_t i = 0; i < m->n; i++)
                         wind_down(m, i, now_ms, effects);
-                return;
         }
-        for (size_t i = 0; i < m->n; i++)
-                if (m->containers[i].phase == CONTAINER_WAITING)
-                        create(m, i, effects);
 }
 
 static void created(struct machine *m, size_t i, bool ok, uint64_t now_ms, struct effects *effects)
@@ -201,7 +221,7 @@ static void created(struct machine *m, size_t i, bool ok, uint64_t now_ms, struc
         }
         if (m->want != WANT_RUN)
                 wind_down(m, i, now_ms, effects);
-        else if (m->phase == GROUP_RUNNING)
+        else if (m->phase == GROUP_RUNNING || is_init(m, i))
                 start(m, i, effects);
 }
 
@@ -243,17 +263,39 @@ static void exited(struct machine *m, size_t i, int status, uint64_t now_ms, str
         clean(m, i, effects);
 }
 
-static bool comes_again(const struct machine *m, const struct machine_container *c)
+/* Azure: an init container's work is done once; to it, Always means OnFailure. */
+static bool comes_again(const struct machine *m, size_t i)
 {
-        if (m->want != WANT_RUN)
+        bool succeeded = m->containers[i].exit_status == 0;
+
+        if (m->want != WANT_RUN || m->policy == RESTART_NEVER)
                 return false;
-        return m->policy == RESTART_ALWAYS || (m->policy == RESTART_ON_FAILURE && c->exit_status != 0);
+        return !succeeded || (m->policy == RESTART_ALWAYS && !is_init(m, i));
+}
+
+static uint64_t backoff_delay(uint32_t n)
+{
+        if (n == 0)
+                return 0;
+        if (n > 5) /* 10 s * 2^5 is beyond the maximum */
+                return BACKOFF_MAX_MS;
+        return BACKOFF_FIRST_MS << (n - 1);
+}
+
+/* It does not come again. Without what an init container was to prepare, the group has failed; its record and
+ * logs stay, to say why. */
+static void terminated(struct machine *m, size_t i, uint64_t now_ms, struct effects *effects)
+{
+        m->containers[i].phase = CONTAINER_TERMINATED;
+        if (!is_init(m, i) || m->want != WANT_RUN || m->containers[i].exit_status == 0)
+                return;
+        m->failed = true;
+        stop(m, WANT_STOP, 0, now_ms, effects);
 }
 
 static void cleaned(struct machine *m, size_t i, uint64_t now_ms, struct effects *effects)
 {
         struct machine_container *c = &m->containers[i];
-        uint64_t delay = BACKOFF_MAX_MS;
 
         if (c->phase != CONTAINER_CLEANING)
                 return;
@@ -263,17 +305,12 @@ static void cleaned(struct machine *m, size_t i, uint64_t now_ms, struct effects
                 return;
         }
         c->again = false;
-        if (!comes_again(m, c)) {
-                c->phase = CONTAINER_TERMINATED;
+        if (!comes_again(m, i)) {
+                terminated(m, i, now_ms, effects);
                 return;
         }
-        if (c->backoff < 9) /* 2^9 s is beyond the maximum */
-                delay = BACKOFF_FIRST_MS << c->backoff;
-        if (delay > BACKOFF_MAX_MS)
-                delay = BACKOFF_MAX_MS;
-        c->backoff++;
         c->phase = CONTAINER_BACKOFF;
-        c->deadline_ms = now_ms + delay;
+        c->deadline_ms = now_ms + backoff_delay(c->backoff++);
         emit(effects, EFFECT_TIMER, i);
 }
 
@@ -300,10 +337,11 @@ static void released(struct machine *m, struct effects *effects)
                 forget(m, effects);
 }
 
-void machine_begin(struct machine *m, enum restart_policy policy, size_t n, struct effects *ret)
+void machine_begin(struct machine *m, enum restart_policy policy, size_t n_init, size_t n,
+                   struct effects *ret)
 {
-        assert(n > 0 && n <= GROUP_CONTAINERS_MAX);
-        *m = (struct machine){.policy = policy, .n = n};
+        assert(n_init < n && n <= GROUP_CONTAINERS_MAX);
+        *m = (struct machine){.policy = policy, .n_init = n_init, .n = n};
         ret->n = 0;
         emit(ret, EFFECT_PREPARE, 0);
 }
@@ -367,6 +405,9 @@ static void recover_rebooted(struct machine *m, struct effects *effects)
                                                                                      : CONTAINER_TERMINATED;
                 c->again = false;
         }
+        /* what init containers prepared is lost: they go first again */
+        for (size_t i = 0; i < m->n_init && !all_in(m, CONTAINER_TERMINATED); i++)
+                m->containers[i].phase = CONTAINER_WAITING;
         if (m->phase == GROUP_GONE || (m->phase == GROUP_ENDED && m->want == WANT_DELETE)) {
                 forget(m, effects);
         } else if (all_in(m, CONTAINER_TERMINATED)) {

@@ -29,7 +29,7 @@ enum container_phase {
 
 enum group_phase {
         GROUP_PREPARING, /* layers, network and cgroup are being made */
-        GROUP_STARTING,  /* not every container has run yet */
+        GROUP_STARTING,  /* init containers run, one at a time; then not every container has run yet */
         GROUP_RUNNING,
         GROUP_STOPPING,  /* asked to, or because it could not be started */
         GROUP_RELEASING, /* no container is left; layers and network go */
@@ -56,9 +56,9 @@ struct machine {
         enum group_phase phase;
         enum group_want want;
         bool has_run; /* every container was started once: a failure is no longer the answer to "run" */
-        bool failed;  /* could not be started */
+        bool failed;  /* could not be started, or an init container failed for good */
         uint64_t stop_timeout_ms;
-        size_t n;
+        size_t n_init, n; /* the first n_init of the n are init containers */
         struct machine_container containers[GROUP_CONTAINERS_MAX];
 };
 
@@ -108,8 +108,10 @@ struct effects {
         struct effect list[MACHINE_EFFECTS_MAX];
 };
 
-/* A new group of n containers (1 to GROUP_CONTAINERS_MAX). */
-void machine_begin(struct machine *m, enum restart_policy policy, size_t n, struct effects *ret);
+/* A new group of n containers (1 to GROUP_CONTAINERS_MAX), of which the first n_init, fewer than n, are init
+ * containers: each runs alone, and must end with status 0 before the next one is created. */
+void machine_begin(struct machine *m, enum restart_policy policy, size_t n_init, size_t n,
+                   struct effects *ret);
 
 /* One event. Events that mean nothing in the state the machine is in change nothing and give no effect. */
 void machine_step(struct machine *m, const struct event *event, struct effects *ret);

@@ -255,6 +255,21 @@ static void forget(struct group *g)
         (void)group_free(g);
 }
 
+/* Every failure but this one comes with a reason. */
+static void explain_failure(struct group *g)
+{
+        const struct machine *m = &g->machine;
+        struct error e;
+
+        for (size_t i = 0; m->failed && !g->reason && i < m->n_init; i++) {
+                if (!m->containers[i].has_exit || m->containers[i].exit_status == 0)
+                        continue;
+                (void)error_set(&e, -ECANCELED, "init container \"%s\": exit status 0 expected, found %d",
+                                g->containers[i].definition->name, m->containers[i].exit_status);
+                group_fail(g, &e);
+        }
+}
+
 static void step(struct group *g, struct event *event)
 {
         struct effects effects;
@@ -262,6 +277,7 @@ static void step(struct group *g, struct event *event)
 
         event->now_ms = now_ms();
         machine_step(&g->machine, event, &effects);
+        explain_failure(g);
         if (group_save(g, &e) < 0)
                 manager_say(g->manager, "group \"%s\": %s", g->definition->name, e.message);
         enqueue_effects(g, &effects);
@@ -302,7 +318,8 @@ static int begin(struct manager *m, struct group *g, struct error *e)
                 return error_errno(e, -EIO, "random name");
         (void)snprintf(g->interface, sizeof(g->interface), "hf-%08x", number);
         g->created_us = now_us();
-        machine_begin(&g->machine, g->definition->policy, g->definition->n_containers, &effects);
+        machine_begin(&g->machine, g->definition->policy, g->definition->n_init, g->definition->n_containers,
+                      &effects);
         r = group_save(g, e);
         if (r < 0)
                 return r;
@@ -425,7 +442,7 @@ int manager_read_log(struct manager *m, const char *name, const char *container,
 
         if (!g)
                 return error_set(e, -ENOENT, "group \"%s\": no such group", name);
-        for (size_t i = 0; !c && i < g->definition->n_containers; i++)
+        for (size_t i = container ? 0 : g->definition->n_init; !c && i < g->definition->n_containers; i++)
                 if (!container || strcmp(g->definition->containers[i].name, container) == 0)
                         c = &g->containers[i];
         if (!c)

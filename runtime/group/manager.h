@@ -42,8 +42,9 @@ typedef void (*manager_answer_t)(void *userdata, int r, const struct error *e, s
  * Run is answered when every container was started, or the group was undone because one could not be:
  * -EEXIST: there is such a group; -ENOENT: an image is not in the store; -EBADMSG, -EKEYREJECTED, -ENOKEY:
  * it, or the whole store, is not to be trusted, or IPE would not let it run; -EINVAL: the machine has no such
- * SELinux type. Takes d over on success. Stop and wait are answered when the group has ended, delete when
- * nothing is left. -ENOENT: no such group. */
+ * SELinux type; -ECANCELED: an init container failed for good, and the group's record stays. Takes d over on
+ * success. Stop and wait are answered when the group has ended, delete when nothing is left. -ENOENT: no such
+ * group. */
 int manager_run(struct manager *m, struct definition *d, manager_answer_t answer, void *userdata,
                 struct error *e);
 int manager_stop(struct manager *m, const char *name, uint64_t timeout_ms, manager_answer_t answer,
@@ -63,8 +64,8 @@ bool manager_has_store(const struct manager *m);
 int manager_list(struct manager *m, sd_json_variant **ret);
 int manager_show(struct manager *m, const char *name, sd_json_variant **ret, struct error *e);
 
-/* More of a container's log (log.h). container NULL: the first. *ret_over: its group has ended, nothing more
- * will come. */
+/* More of a container's log (log.h). container NULL: the first that is no init container. *ret_over: its
+ * group has ended, nothing more will come. */
 int manager_read_log(struct manager *m, const char *name, const char *container,
                      struct log_position *position, size_t max, sd_json_variant **ret, bool *ret_over,
                      struct error *e);

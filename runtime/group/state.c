@@ -212,6 +212,7 @@ static int load_machine(const struct loader *l, sd_json_variant *v, struct group
         size_t i;
         int r;
 
+        m->n_init = g->definition->n_init;
         m->n = g->definition->n_containers;
         m->policy = g->definition->policy;
         r = get_string(l, v, "phase", &phase);
@@ -367,6 +368,8 @@ static const char *container_reason(const struct container *c, const struct mach
 {
         if (m->phase == CONTAINER_BACKOFF)
                 return "CrashLoopBackOff";
+        if (m->phase == CONTAINER_WAITING && c->group->machine.phase == GROUP_STARTING)
+                return "PodInitializing"; /* init containers still run */
         if (c->out_of_memory)
                 return "OOMKilled";
         if (m->has_exit && m->phase >= CONTAINER_CLEANING)
@@ -398,7 +401,7 @@ static int container_view(const struct container *c, sd_json_variant **ret)
 
 int group_to_json(const struct group *g, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *containers = NULL, *ports = NULL;
+        _cleanup_json_ sd_json_variant *init = NULL, *containers = NULL, *ports = NULL;
         char address[INET_ADDRSTRLEN], created[40];
         int r = sd_json_variant_new_array(&ports, NULL, 0);
 
@@ -410,7 +413,7 @@ int group_to_json(const struct group *g, sd_json_variant **ret)
 
                 r = container_view(&g->containers[i], &c);
                 if (r >= 0)
-                        r = sd_json_variant_append_array(&containers, c);
+                        r = sd_json_variant_append_array(i < g->machine.n_init ? &init : &containers, c);
         }
         if (r < 0)
                 return r;
@@ -424,5 +427,6 @@ int group_to_json(const struct group *g, sd_json_variant **ret)
                         SD_JSON_BUILD_STRING(inet_ntop(AF_INET, &g->address, address, sizeof(address)))),
                 SD_JSON_BUILD_PAIR_VARIANT("ports", ports),
                 SD_JSON_BUILD_PAIR_CONDITION(!!g->reason, "reason", SD_JSON_BUILD_STRING(g->reason)),
+                SD_JSON_BUILD_PAIR_CONDITION(!!init, "initContainers", SD_JSON_BUILD_VARIANT(init)),
                 SD_JSON_BUILD_PAIR_VARIANT("containers", containers));
 }

@@ -54,6 +54,38 @@ Test(definition, the_whole_form)
         cr_assert_null(d->selinux_type);
 }
 
+/* They come first, wherever the file has them, and have the whole group's resources. */
+Test(definition, init_containers)
+{
+#define INIT(name)                                                                                           \
+        "  - {name: " name                                                                                   \
+        ", properties: {image: i, command: [/x], environmentVariables: [{name: A, value: b}]}}\n"
+        static const char *const texts[] = {
+                "name: g\nproperties:\n  initContainers:\n" INIT("one")
+                        INIT("two") "  containers:\n" CONTAINER("a", "") CONTAINER("b", ""),
+                GROUP(CONTAINER("a", "") CONTAINER("b", ""), "  initContainers:\n" INIT("one") INIT("two"))};
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_(definition_free_ptr) struct definition *d = NULL, *again = NULL;
+                _cleanup_json_ sd_json_variant *v = NULL;
+                struct error e = {};
+
+                cr_assert_eq(parse(texts[i], &d, &e), 0, "%s", e.message);
+                cr_assert_geq(definition_to_json(d, &v), 0);
+                cr_assert_eq(definition_from_json(v, &again, &e), 0, "%s", e.message);
+                cr_assert_eq(again->n_init, 2);
+                cr_assert_eq(again->n_containers, 4);
+                cr_assert_str_eq(again->containers[0].name, "one");
+                cr_assert_str_eq(again->containers[1].name, "two");
+                cr_assert_str_eq(again->containers[2].name, "a");
+                cr_assert_str_eq(again->containers[1].command[0], "/x");
+                cr_assert_str_eq(again->containers[1].environment[0].value, "b");
+                cr_assert_eq(again->containers[0].memory_limit, 2ull << 30);
+                cr_assert_eq(again->containers[0].cpu_limit, 2000);
+                cr_assert_eq(again->containers[3].memory_limit, 1ull << 30);
+        }
+}
+
 Test(definition, a_selinux_type)
 {
         _cleanup_(definition_free_ptr) struct definition *d = NULL, *again = NULL;
@@ -134,6 +166,14 @@ static struct bad bad[] = {
         {"\x80", "f: byte 0: UTF-8 text expected"},
         {"[[[[[[[[[[[[[[[[[[[[[[[[", "f:1:17: nested too deeply"},
         {"tags: {}\n", "f:1:1: not supported yet: tags"},
+        {GROUP(CONTAINER("c", ""), "  initContainers: [{name: c, properties: {image: i}}]\n"),
+         "f:8:20: properties.initContainers: container \"c\" is there twice"},
+        {GROUP(CONTAINER("c", ""), "  initContainers: [{name: d, properties: {image: i, ports: []}}]\n"),
+         "f:8:53: properties.initContainers[0].properties.ports: an init container has no ports and no "
+         "probes, and "
+         "the resources of the whole group"},
+        {"name: g\nproperties:\n  initContainers: [{name: d, properties: {image: i}}]\n  containers: []\n",
+         "f:4:3: properties.containers: at least one container expected, found none"},
         {GROUP(CONTAINER("c", ""), "  volumes: []\n"), "f:8:3: properties: not supported yet: volumes"},
         {GROUP("    []\n", ""), "f:3:3: properties.containers: at least one container expected, found none"},
         {GROUP(CONTAINER("c", "") CONTAINER("c", ""), ""),

@@ -27,7 +27,7 @@ static size_t count(enum effect_type type)
 
 static void run_group(struct machine *m, enum restart_policy policy, size_t n)
 {
-        machine_begin(m, policy, n, &effects);
+        machine_begin(m, policy, 0, n, &effects);
         cr_assert_eq(count(EFFECT_PREPARE), 1);
         send(m, EVENT_PREPARED, 0, 0, 1);
         cr_assert_eq(count(EFFECT_CREATE), n);
@@ -101,7 +101,7 @@ Test(machine, policies)
 Test(machine, backoff_doubles_and_is_forgotten)
 {
         struct machine m;
-        uint64_t now = 10, expected = 1000;
+        uint64_t now = 10, expected = 0;
 
         run_group(&m, RESTART_ALWAYS, 1);
         for (int i = 0; i < 12; i++) {
@@ -114,13 +114,146 @@ Test(machine, backoff_doubles_and_is_forgotten)
                 send(&m, EVENT_CREATED, 0, 0, now);
                 cr_assert_eq(count(EFFECT_START), 1, "a neighbour is not waited for");
                 send(&m, EVENT_STARTED, 0, 0, now);
-                expected = expected * 2 > 300000 ? 300000 : expected * 2;
+                expected = expected == 0 ? 10000 : expected * 2 > 300000 ? 300000 : expected * 2;
         }
         cr_assert_eq(m.containers[0].restarts, 12);
         now += 600000;
         send(&m, EVENT_EXITED, 0, 1, now);
         send(&m, EVENT_CLEANED, 0, 0, now);
-        cr_assert_eq(m.containers[0].deadline_ms, now + 1000);
+        cr_assert_eq(m.containers[0].deadline_ms, now, "as if it were the first time");
+}
+
+/* One init container's whole run. */
+static void run_init(struct machine *m, size_t i, int status)
+{
+        cr_assert_eq(count(EFFECT_CREATE), 1);
+        cr_assert_eq(effects.list[0].container, i, "in order");
+        send(m, EVENT_CREATED, i, 0, 2);
+        cr_assert_eq(count(EFFECT_START), 1, "an init container waits for nobody");
+        send(m, EVENT_STARTED, i, 0, 3);
+        cr_assert_eq(effects.n, 0, "and runs alone");
+        cr_assert_str_eq(group_state_name(m), "Pending");
+        send(m, EVENT_EXITED, i, status, 4);
+        send(m, EVENT_CLEANED, i, 0, 5);
+}
+
+Test(machine, init_containers_run_in_order_and_alone)
+{
+        struct machine m;
+
+        machine_begin(&m, RESTART_ALWAYS, 2, 4, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        run_init(&m, 0, 0);
+        run_init(&m, 1, 0);
+        cr_assert_eq(count(EFFECT_CREATE), 2, "then all the others");
+        send(&m, EVENT_CREATED, 2, 0, 6);
+        cr_assert_eq(count(EFFECT_START), 0);
+        send(&m, EVENT_CREATED, 3, 0, 6);
+        cr_assert_eq(count(EFFECT_START), 2);
+        cr_assert(!m.has_run);
+        send(&m, EVENT_STARTED, 2, 0, 7);
+        send(&m, EVENT_STARTED, 3, 0, 7);
+        cr_assert(m.has_run);
+        cr_assert_str_eq(group_state_name(&m), "Running");
+        /* What they did is done, also where a container comes again. */
+        send(&m, EVENT_EXITED, 2, 1, 8);
+        send(&m, EVENT_CLEANED, 2, 0, 9);
+        send(&m, EVENT_DEADLINE, 2, 0, 9);
+        cr_assert_eq(count(EFFECT_CREATE), 1);
+        cr_assert_eq(effects.list[0].container, 2);
+}
+
+Test(machine, an_init_container_that_fails_comes_again)
+{
+        static const enum restart_policy policies[] = {RESTART_ALWAYS, RESTART_ON_FAILURE};
+
+        for (size_t i = 0; i < ELEMENTSOF(policies); i++) {
+                struct machine m;
+
+                machine_begin(&m, policies[i], 1, 2, &effects);
+                send(&m, EVENT_PREPARED, 0, 0, 1);
+                run_init(&m, 0, 1);
+                cr_assert_eq(m.containers[0].phase, CONTAINER_BACKOFF);
+                cr_assert_eq(m.containers[1].phase, CONTAINER_WAITING);
+                send(&m, EVENT_DEADLINE, 0, 0, m.containers[0].deadline_ms);
+                run_init(&m, 0, 0);
+                cr_assert_eq(m.containers[0].restarts, 1);
+                cr_assert_eq(m.containers[0].phase, CONTAINER_TERMINATED, "Always means OnFailure");
+                cr_assert_eq(count(EFFECT_CREATE), 1);
+                cr_assert_eq(effects.list[0].container, 1);
+        }
+}
+
+/* Its record stays, so that its log can be read. */
+Test(machine, an_init_container_that_fails_for_good)
+{
+        struct machine m;
+
+        machine_begin(&m, RESTART_NEVER, 2, 3, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        run_init(&m, 0, 3);
+        cr_assert_eq(count(EFFECT_CREATE), 0);
+        cr_assert_eq(count(EFFECT_RELEASE), 1);
+        send(&m, EVENT_RELEASED, 0, 0, 6);
+        cr_assert_eq(m.phase, GROUP_ENDED);
+        cr_assert_str_eq(group_state_name(&m), "Failed");
+        cr_assert_eq(m.containers[0].exit_status, 3);
+        cr_assert(!m.containers[1].has_exit && !m.containers[2].has_exit && !m.has_run);
+}
+
+Test(machine, stop_while_init_containers_run)
+{
+        struct machine m;
+
+        machine_begin(&m, RESTART_ALWAYS, 1, 2, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        send(&m, EVENT_CREATED, 0, 0, 2);
+        send(&m, EVENT_STARTED, 0, 0, 3);
+        send(&m, EVENT_STOP, 0, 0, 4);
+        cr_assert_eq(count(EFFECT_TERMINATE), 1);
+        cr_assert_eq(m.containers[1].phase, CONTAINER_TERMINATED);
+        send(&m, EVENT_EXITED, 0, 143, 5);
+        send(&m, EVENT_CLEANED, 0, 0, 6);
+        cr_assert_eq(count(EFFECT_CREATE), 0);
+        send(&m, EVENT_RELEASED, 0, 0, 7);
+        cr_assert_str_eq(group_state_name(&m), "Stopped");
+}
+
+/* What they prepared was in memory. */
+Test(machine, init_containers_run_again_after_a_restart_of_the_system)
+{
+        struct container_fact facts[2] = {};
+        struct machine m;
+
+        machine_begin(&m, RESTART_ALWAYS, 1, 2, &effects);
+        send(&m, EVENT_PREPARED, 0, 0, 1);
+        run_init(&m, 0, 0);
+        send(&m, EVENT_CREATED, 1, 0, 6);
+        send(&m, EVENT_STARTED, 1, 0, 7);
+        machine_recover(&m, facts, false, 8, &effects);
+        cr_assert_eq(m.containers[0].phase, CONTAINER_TERMINATED, "the daemon's death is no reason");
+        m.containers[1].phase = CONTAINER_RUNNING;
+        machine_recover(&m, facts, true, 8, &effects);
+        cr_assert_eq(count(EFFECT_PREPARE), 1);
+        send(&m, EVENT_PREPARED, 0, 0, 9);
+        run_init(&m, 0, 0);
+        cr_assert_eq(count(EFFECT_CREATE), 1);
+        cr_assert_eq(effects.list[0].container, 1);
+}
+
+Test(machine, a_stop_does_not_change_how_a_group_ended)
+{
+        struct machine m;
+
+        run_group(&m, RESTART_NEVER, 1);
+        send(&m, EVENT_EXITED, 0, 2, 10);
+        send(&m, EVENT_CLEANED, 0, 0, 20);
+        send(&m, EVENT_RELEASED, 0, 0, 30);
+        send(&m, EVENT_STOP, 0, 0, 40);
+        cr_assert_eq(effects.n, 0);
+        cr_assert_str_eq(group_state_name(&m), "Failed");
+        send(&m, EVENT_DELETE, 0, 0, 50);
+        cr_assert_eq(count(EFFECT_FORGET), 1);
 }
 
 /* A run that fails leaves nothing. */
@@ -128,7 +261,7 @@ Test(machine, failure_before_it_ran_undoes_the_group)
 {
         struct machine m;
 
-        machine_begin(&m, RESTART_ALWAYS, 2, &effects);
+        machine_begin(&m, RESTART_ALWAYS, 0, 2, &effects);
         send(&m, EVENT_PREPARED, 0, 0, 1);
         send(&m, EVENT_CREATE_FAILED, 0, 0, 2);
         cr_assert_eq(count(EFFECT_CLEAN), 1);
@@ -142,7 +275,7 @@ Test(machine, failure_before_it_ran_undoes_the_group)
         send(&m, EVENT_RELEASED, 0, 0, 6);
         cr_assert_eq(count(EFFECT_FORGET), 1);
 
-        machine_begin(&m, RESTART_ALWAYS, 1, &effects);
+        machine_begin(&m, RESTART_ALWAYS, 0, 1, &effects);
         send(&m, EVENT_PREPARE_FAILED, 0, 0, 1);
         cr_assert_eq(count(EFFECT_RELEASE), 1);
         send(&m, EVENT_RELEASED, 0, 0, 2);
@@ -156,7 +289,7 @@ Test(machine, a_program_that_cannot_be_executed)
         struct machine m;
 
         for (int died = 0; died < 2; died++) {
-                machine_begin(&m, RESTART_ALWAYS, 2, &effects);
+                machine_begin(&m, RESTART_ALWAYS, 0, 2, &effects);
                 send(&m, EVENT_PREPARED, 0, 0, 1);
                 send(&m, EVENT_CREATED, 0, 0, 2);
                 send(&m, EVENT_CREATED, 1, 0, 3);
@@ -204,7 +337,7 @@ Test(machine, recover_finishes_what_was_begun)
         cr_assert_eq(m.containers[0].exit_status, 137);
 
         /* killed between "begin to create" and "created": again, and nothing is counted as a restart */
-        machine_begin(&m, RESTART_NEVER, 1, &effects);
+        machine_begin(&m, RESTART_NEVER, 0, 1, &effects);
         send(&m, EVENT_PREPARED, 0, 0, 1);
         machine_recover(&m, &gone, false, 50, &effects);
         cr_assert_eq(count(EFFECT_CLEAN), 1);
@@ -257,6 +390,19 @@ static unsigned random_of(struct world *w, unsigned n)
         return (unsigned)rand_r(&w->seed) % n;
 }
 
+/* An init container exists alone, and after those before it. */
+static void check_order(const struct world *w, size_t c)
+{
+        bool init = c < w->m.n_init;
+
+        for (size_t i = 0; i < w->m.n; i++) {
+                cr_assert(!w->exists[i] || (!init && i >= w->m.n_init), "%zu is created beside %zu", c, i);
+                if (i < w->m.n_init && i < c)
+                        cr_assert(w->m.containers[i].phase == CONTAINER_TERMINATED &&
+                                  w->m.containers[i].exit_status == 0);
+        }
+}
+
 static void begin_effects(struct world *w)
 {
         for (size_t i = 0; i < effects.n; i++) {
@@ -266,6 +412,7 @@ static void begin_effects(struct world *w)
                 case EFFECT_CREATE:
                         cr_assert(w->prepared, "created without layers and network");
                         cr_assert(!w->exists[e.container], "created twice");
+                        check_order(w, e.container);
                         break;
                 case EFFECT_START:
                         cr_assert(w->exists[e.container]);
@@ -401,7 +548,8 @@ Test(machine, any_order_of_events_ends_well, .timeout = 60)
 
                 memset(&w, 0, sizeof(w));
                 w.seed = seed;
-                machine_begin(&w.m, (enum restart_policy)random_of(&w, 3), 1 + random_of(&w, 4), &effects);
+                machine_begin(&w.m, (enum restart_policy)random_of(&w, 3), random_of(&w, 3),
+                              3 + random_of(&w, 3), &effects);
                 begin_effects(&w);
                 for (int step = 0; step < 400 && !w.forgotten; step++) {
                         unsigned what = random_of(&w, 40);

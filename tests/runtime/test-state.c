@@ -102,6 +102,33 @@ Test(state, saved_and_loaded)
         cr_assert_eq(file_exists(AT_FDCWD, path), 0);
 }
 
+/* Init containers are shown apart, and the others say what they wait for. */
+Test(state, init_containers_in_the_view)
+{
+        static const char text[] =
+                "name: g\nproperties:\n  initContainers: [{name: a, properties: {image: i}}]\n  containers:\n"
+                "  - {name: b, properties: {image: i, resources: {requests: {cpu: 1, memoryInGB: 1}}}}\n";
+        _cleanup_(group_free_ptr) struct group *g = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        struct definition *d = NULL;
+        sd_json_variant *init, *container;
+        struct effects effects;
+
+        cr_assert_eq(definition_parse("f", text, strlen(text), &d, NULL), 0);
+        g = group_new(&manager, d);
+        machine_begin(&g->machine, RESTART_ALWAYS, d->n_init, d->n_containers, &effects);
+        machine_step(&g->machine, &(struct event){.type = EVENT_PREPARED}, &effects);
+        cr_assert_geq(group_to_json(g, &v), 0);
+        init = sd_json_variant_by_index(sd_json_variant_by_key(v, "initContainers"), 0);
+        container = sd_json_variant_by_index(sd_json_variant_by_key(v, "containers"), 0);
+        cr_assert_str_eq(sd_json_variant_string(sd_json_variant_by_key(init, "name")), "a");
+        cr_assert_str_eq(sd_json_variant_string(sd_json_variant_by_key(container, "name")), "b");
+        cr_assert_str_eq(sd_json_variant_string(sd_json_variant_by_key(container, "state")), "Waiting");
+        cr_assert_str_eq(sd_json_variant_string(sd_json_variant_by_key(container, "reason")),
+                         "PodInitializing");
+        cr_assert_null(sd_json_variant_by_key(init, "reason"));
+}
+
 /* A group does not start with less protection than it names. */
 Test(state, a_type_without_selinux)
 {

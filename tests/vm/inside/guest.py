@@ -200,14 +200,15 @@ class Operator:
         value = json.loads(text)
         return value.get("group", value) if isinstance(value, dict) else value
 
-    def run_group(self, name, image, command=None, selinux_type=None):
+    def run_group(self, name, image, command=None, selinux_type=None, **more):
+        """A group of one container; `more` are properties of the group."""
         container = {"image": image, "resources": {"requests": {"cpu": 0.5, "memoryInGB": 0.1}}}
         if command:
             container["command"] = command
         properties = {"osType": "Linux", "restartPolicy": "Never", "containers": [{"name": "main", "properties": container}]}
         if selinux_type:
             properties["securityContext"] = {"seLinuxOptions": {"type": selinux_type}}
-        text = json.dumps({"name": name, "properties": properties})
+        text = json.dumps({"name": name, "properties": properties | more})
         return self.call("run", "-", stdin=text)
 
     def wait_ready(self, machine, seconds):
@@ -311,12 +312,29 @@ def check_records(suite, machine, port, who, records):
         suite.check(f"{who}: the kernel's record of {what}", bool(found), found[0] if found else port.text)
 
 
-def check_init_container(suite, machine, operator, port):
-    status, text = operator.run_group("init", ATTEMPTS, ["/attempts", "init"], "init_container_t")
-    suite.check("a group of the type of init containers is started", status == 0, text)
-    operator.call("wait", "init")
-    suite.judge("the init container", operator.call("logs", "init")[1])
+def init_container(name, *command):
+    return {"name": name, "properties": {"image": ATTEMPTS, "command": list(command)}}
+
+
+def check_init_containers(suite, machine, operator, port):
+    """They run before the others, in a type of their own; without their work the group does not start."""
+    status, text = operator.run_group("init", ATTEMPTS, ["/attempts", "wait"], initContainers=[
+        init_container("first", "/attempts", "init"), init_container("second", "/attempts", "init")])
+    suite.check("a group with init containers is started", status == 0, text)
+    suite.judge("the init container", operator.call("logs", "init", "--container", "first")[1])
     check_records(suite, machine, port, "init container", INIT_CONTAINER_RECORDS)
+    facts = operator.json("show", "init")
+    first, second, main = *facts["initContainers"], facts["containers"][0]
+    suite.check("each ended before the next one began", first["exitCode"] == second["exitCode"] == 0
+                and first["finishTime"] <= second["startTime"] and second["finishTime"] <= main["startTime"], json.dumps(facts))
+    operator.call("delete", "init")
+    status, text = operator.run_group("unprepared", ATTEMPTS, ["/attempts", "wait"], initContainers=[init_container("first", "/helper")])
+    facts = operator.json("show", "unprepared")
+    suite.check("an init container that fails is the answer to run", status == 1
+                and 'init container "first": exit status 0 expected, found 42' in text, text)
+    suite.check("and its group keeps a record of that, while the others never ran", facts["state"] == "Failed"
+                and facts["initContainers"][0]["exitCode"] == 42 and "startTime" not in facts["containers"][0], json.dumps(facts))
+    operator.call("delete", "unprepared")
 
 
 def seen(machine, port):
@@ -527,7 +545,7 @@ def run(suite):
             before = traces(machine, port)
             local = check_sample(suite, machine, operator)
             check_container_attempts(suite, machine, operator, port)
-            check_init_container(suite, machine, operator, port)
+            check_init_containers(suite, machine, operator, port)
             check_confidential_container(suite, machine, operator, port)
             check_other_types(suite, operator)
             check_bad_images(suite, operator)
