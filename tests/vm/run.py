@@ -63,10 +63,10 @@ class Tap:
 
 
 class Suite:
-    """The checks of one guest. work is its directory below build/vm-tests."""
+    """The checks of one guest. work is its directory below build/vm-tests; full asks for the long campaign too."""
 
-    def __init__(self, name, work, show_records):
-        self.name, self.work, self.show_records = name, work, show_records
+    def __init__(self, name, work, arguments):
+        self.name, self.work, self.show_records, self.full = name, work, arguments.records, arguments.full
         self.passed = self.failed = 0
         self.last = time.monotonic()
 
@@ -108,6 +108,7 @@ def suites():
 
 
 def load(name):
+    sys.path.insert(0, str(HERE / name))
     spec = importlib.util.spec_from_file_location(f"guest_{name}", HERE / name / "guest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -119,6 +120,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"suites to run (default: all): {', '.join(suites())}")
     parser.add_argument("--list", action="store_true", help="print the names of the suites and end")
     parser.add_argument("--records", action="store_true", help="show the kernel's record beside every check")
+    parser.add_argument("--full", action="store_true", help="with the long campaigns")
     parser.add_argument("--version", action="version", version="holdfast vm tests 0.1.0")
     arguments = parser.parse_args()
     if arguments.list:
@@ -135,7 +137,7 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX)
     passed = failed = 0
     for name in arguments.names or suites():
-        suite = Suite(name, TOP / "build/vm-tests" / name, arguments.records)
+        suite = Suite(name, TOP / "build/vm-tests" / name, arguments)
         suite.work.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         try:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The harness without a guest: what it says when something is wrong."""
 
+import argparse
 import contextlib
 import io
 import os
@@ -38,7 +39,7 @@ class Collect(unittest.TestCase):
     def judge(self, text, hangs=False, timeout=5):
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as said:
             fake = FakeMachine(Path(folder) / "log", text, hangs)
-            suite = run.Suite("fake", Path(folder), False)
+            suite = run.Suite("fake", Path(folder), argparse.Namespace(records=False, full=False))
             suite.collect(fake, fake.serial, timeout)
         return suite.passed, suite.failed, said.getvalue()
 

@@ -3,10 +3,6 @@
 kernel takes its trusted certificates from the firmware's db."""
 
 import shutil
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import guestfiles as build
 import ipescript

@@ -3,6 +3,7 @@
 
 from boot import image_machine
 from machine import Stream
+from prediction import compare_prediction
 
 BOOT = 120
 
@@ -26,4 +27,5 @@ def run(suite):
         suite.check("what it copies does not run", refused[1] == "126", line.text)
         refused = ask(machine, line, "echo 0 >/sys/fs/selinux/enforce; echo status $?", r"^status (\d+)")
         suite.check("it cannot switch SELinux off", refused[1] != "0", line.text)
+        compare_prediction(suite, "dev", machine.pcrs())
 
