@@ -76,7 +76,7 @@ static int make_root(struct container *c, struct error *e)
         if (r >= 0)
                 r = make_directories(rootfs, 0700, e);
         if (r >= 0)
-                r = mount_scratch(scratch, c->definition->memory_limit, selinux ? context : NULL, e);
+                r = mount_scratch(scratch, c->definition->memory_limit, 0755, selinux ? context : NULL, e);
         if (r >= 0)
                 r = mount_layers(c, scratch, rootfs, selinux ? context : NULL, e);
         return r;
@@ -110,7 +110,8 @@ static const char *container_type(const struct container *c)
 static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct error *e)
 {
         const struct group *g = c->group;
-        char rootfs[PATH_MAX], netns[PATH_MAX], cgroup[PATH_MAX], categories[32], path[PATH_MAX];
+        char rootfs[PATH_MAX], netns[PATH_MAX], cgroup[PATH_MAX], categories[32], path[PATH_MAX],
+                volumes[PATH_MAX];
         struct spec_input in = {.container = c->definition,
                                 .hostname = g->definition->name,
                                 .entrypoint = c->image->entrypoint,
@@ -120,6 +121,7 @@ static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct er
                                 .uid = uid,
                                 .gid = gid,
                                 .rootfs = rootfs,
+                                .volumes = volumes,
                                 .init = g->manager->options.init,
                                 .netns = netns,
                                 .cgroup = cgroup,
@@ -131,6 +133,7 @@ static int write_spec(struct container *c, uint32_t uid, uint32_t gid, struct er
 
         container_directory(c, "rootfs", rootfs);
         container_directory(c, "config.json", path);
+        volumes_directory(g->manager, g->definition->name, volumes);
         cgroup_of_container(c, cgroup);
         (void)snprintf(netns, sizeof(netns), "%s/netns/%s", g->manager->options.run, g->definition->name);
         (void)snprintf(categories, sizeof(categories), "c%u,c%u", g->categories[0], g->categories[1]);

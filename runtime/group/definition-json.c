@@ -2,7 +2,7 @@
 /* A definition as the canonical JSON that definition_from_json() reads. */
 #include <arpa/inet.h>
 
-#include "runtime/group/definition.h"
+#include "runtime/group/definition-parts.h"
 
 static int ports_to_json(const struct definition_port *ports, size_t n, sd_json_variant **ret)
 {
@@ -55,10 +55,12 @@ static int amounts_to_json(uint64_t cpu, uint64_t memory, sd_json_variant **ret)
 
 static int init_container_to_json(const struct definition_container *c, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *environment = NULL;
+        _cleanup_json_ sd_json_variant *environment = NULL, *mounts = NULL;
         int r;
 
         r = environment_to_json(c, &environment);
+        if (r >= 0)
+                r = definition_mounts_to_json(c, &mounts);
         if (r < 0)
                 return r;
         return sd_json_buildo(
@@ -66,17 +68,22 @@ static int init_container_to_json(const struct definition_container *c, sd_json_
                 SD_JSON_BUILD_PAIR_OBJECT(
                         "properties", SD_JSON_BUILD_PAIR_STRING("image", c->image),
                         SD_JSON_BUILD_PAIR_CONDITION(!!c->command, "command", SD_JSON_BUILD_STRV(c->command)),
-                        SD_JSON_BUILD_PAIR_VARIANT("environmentVariables", environment)));
+                        SD_JSON_BUILD_PAIR_VARIANT("environmentVariables", environment),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!mounts, "volumeMounts",
+                                                     SD_JSON_BUILD_VARIANT(mounts))));
 }
 
 static int container_to_json(const struct definition_container *c, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *ports = NULL, *environment = NULL, *requests = NULL, *limits = NULL;
+        _cleanup_json_ sd_json_variant *ports = NULL, *environment = NULL, *mounts = NULL, *requests = NULL,
+                                       *limits = NULL;
         int r;
 
         r = ports_to_json(c->ports, c->n_ports, &ports);
         if (r >= 0)
                 r = environment_to_json(c, &environment);
+        if (r >= 0)
+                r = definition_mounts_to_json(c, &mounts);
         if (r >= 0)
                 r = amounts_to_json(c->cpu_request, c->memory_request, &requests);
         if (r >= 0)
@@ -90,6 +97,7 @@ static int container_to_json(const struct definition_container *c, sd_json_varia
                         SD_JSON_BUILD_PAIR_CONDITION(!!c->command, "command", SD_JSON_BUILD_STRV(c->command)),
                         SD_JSON_BUILD_PAIR_VARIANT("ports", ports),
                         SD_JSON_BUILD_PAIR_VARIANT("environmentVariables", environment),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!mounts, "volumeMounts", SD_JSON_BUILD_VARIANT(mounts)),
                         SD_JSON_BUILD_PAIR_OBJECT("resources",
                                                   SD_JSON_BUILD_PAIR_VARIANT("requests", requests),
                                                   SD_JSON_BUILD_PAIR_VARIANT("limits", limits))));
@@ -120,7 +128,8 @@ static int security_context_to_json(const struct definition *d, sd_json_variant 
 
 int definition_to_json(const struct definition *d, sd_json_variant **ret)
 {
-        _cleanup_json_ sd_json_variant *init = NULL, *containers = NULL, *address = NULL, *security = NULL;
+        _cleanup_json_ sd_json_variant *init = NULL, *containers = NULL, *volumes = NULL, *address = NULL,
+                                       *security = NULL;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < d->n_containers; i++) {
@@ -131,6 +140,8 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret)
                 if (r >= 0)
                         r = sd_json_variant_append_array(i < d->n_init ? &init : &containers, c);
         }
+        if (r >= 0)
+                r = definition_volumes_to_json(d, &volumes);
         if (r >= 0 && d->has_address)
                 r = address_to_json(d, &address);
         if (r >= 0 && d->selinux_type)
@@ -143,6 +154,7 @@ int definition_to_json(const struct definition *d, sd_json_variant **ret)
                         "properties",
                         SD_JSON_BUILD_PAIR_CONDITION(!!init, "initContainers", SD_JSON_BUILD_VARIANT(init)),
                         SD_JSON_BUILD_PAIR_VARIANT("containers", containers),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!volumes, "volumes", SD_JSON_BUILD_VARIANT(volumes)),
                         SD_JSON_BUILD_PAIR_STRING("osType", "Linux"),
                         SD_JSON_BUILD_PAIR_STRING("restartPolicy", restart_policy_name(d->policy)),
                         SD_JSON_BUILD_PAIR_CONDITION(d->has_address, "ipAddress",

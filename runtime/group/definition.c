@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/group/reader.h"
+#include "runtime/group/definition-parts.h"
 
 #define TYPE "Microsoft.ContainerInstance/containerGroups"
 #define CPU_MAX_MILLI UINT64_C(1024000)
@@ -240,14 +240,10 @@ static int read_container_properties(struct reader *r, const struct node *n, voi
                                                      {"ports", read_container_ports, false},
                                                      {"environmentVariables", read_environment, false},
                                                      {"resources", read_resources, true},
+                                                     {"volumeMounts", definition_read_mounts, false},
                                                      {}};
-        static const char *const later[] = {"volumeMounts",
-                                            "livenessProbe",
-                                            "readinessProbe",
-                                            "configMap",
-                                            "securityContext",
-                                            "instanceView",
-                                            NULL};
+        static const char *const later[] = {"livenessProbe",   "readinessProbe", "configMap",
+                                            "securityContext", "instanceView",   NULL};
 
         return reader_map(r, n, fields, later, target);
 }
@@ -277,12 +273,13 @@ static int read_init_properties(struct reader *r, const struct node *n, void *ta
         static const struct reader_field fields[] = {{"image", read_image, true},
                                                      {"command", read_command, false},
                                                      {"environmentVariables", read_environment, false},
+                                                     {"volumeMounts", definition_read_mounts, false},
                                                      {"ports", refuse_of_init, false},
                                                      {"resources", refuse_of_init, false},
                                                      {"livenessProbe", refuse_of_init, false},
                                                      {"readinessProbe", refuse_of_init, false},
                                                      {}};
-        static const char *const later[] = {"volumeMounts", "securityContext", "instanceView", NULL};
+        static const char *const later[] = {"securityContext", "instanceView", NULL};
 
         return reader_map(r, n, fields, later, target);
 }
@@ -310,6 +307,7 @@ static void free_containers(struct definition_container *list, size_t n)
                 free((void *)c->command);
                 free(c->environment);
                 free(c->ports);
+                definition_free_mounts(c->mounts, c->n_mounts);
                 free(c->image);
                 free(c->name);
         }
@@ -564,14 +562,14 @@ static int read_properties(struct reader *r, const struct node *n, void *target)
 {
         static const struct reader_field fields[] = {{"containers", read_containers, true},
                                                      {"initContainers", read_init_containers, false},
+                                                     {"volumes", definition_read_volumes, false},
                                                      {"osType", read_os_type, false},
                                                      {"restartPolicy", read_policy, false},
                                                      {"ipAddress", read_address, false},
                                                      {"sku", read_sku, false},
                                                      {"securityContext", read_security_context, false},
                                                      {}};
-        static const char *const later[] = {"volumes",
-                                            "imageRegistryCredentials",
+        static const char *const later[] = {"imageRegistryCredentials",
                                             "diagnostics",
                                             "dnsConfig",
                                             "subnetIds",
@@ -592,6 +590,8 @@ static int read_properties(struct reader *r, const struct node *n, void *target)
                 k = check_ports(r, n, target);
         if (k >= 0)
                 k = apply_limits(r, n, target);
+        if (k >= 0)
+                k = definition_check_mounts(r, n, target);
         return k;
 }
 
@@ -655,6 +655,7 @@ struct definition *definition_free(struct definition *d)
         if (!d)
                 return NULL;
         free_containers(d->containers, d->n_containers);
+        definition_free_volumes(d->volumes, d->n_volumes);
         free(d->selinux_type);
         free(d->name);
         free(d);

@@ -14,9 +14,10 @@
 #include "base/json.h"
 #include "runtime/group/machine.h"
 
-#define DEFINITION_NAME_MAX 63   /* characters of a group's or a container's name */
-#define DEFINITION_PORTS_MAX 5   /* ports of the group's address */
-#define DEFINITION_TYPE_MAX 63   /* characters of a SELinux type */
+#define DEFINITION_NAME_MAX 63 /* characters of a group's or a container's name */
+#define DEFINITION_PORTS_MAX 5 /* ports of the group's address */
+#define DEFINITION_TYPE_MAX 63 /* characters of a SELinux type */
+#define DEFINITION_VOLUMES_MAX 20
 #define DEFINITION_LIST_MAX 1024 /* arguments, variables, ports of one container */
 
 struct definition_variable {
@@ -28,6 +29,25 @@ struct definition_port {
         bool udp;
 };
 
+enum definition_volume_type { VOLUME_UNKNOWN, VOLUME_EMPTY_DIR, VOLUME_SECRET };
+
+/* A file of a secret volume. */
+struct definition_secret {
+        char *name, *value; /* value: base64 */
+};
+
+struct definition_volume {
+        char *name;
+        enum definition_volume_type type;
+        struct definition_secret *secrets;
+        size_t n_secrets;
+};
+
+struct definition_mount {
+        char *volume, *path; /* the path is absolute and has neither "." nor ".." in it */
+        bool read_only;
+};
+
 struct definition_container {
         char *name;
         char *image;
@@ -36,6 +56,8 @@ struct definition_container {
         size_t n_ports;
         struct definition_variable *environment;
         size_t n_environment;
+        struct definition_mount *mounts;
+        size_t n_mounts;
         uint64_t cpu_request, cpu_limit; /* thousandths of a processor; an init container has the group's */
         uint64_t memory_request, memory_limit; /* bytes; likewise */
 };
@@ -50,6 +72,8 @@ struct definition {
         struct in_addr ip;
         struct definition_port ports[DEFINITION_PORTS_MAX];
         size_t n_ports;
+        struct definition_volume *volumes;
+        size_t n_volumes;
         char *selinux_type; /* of its processes; NULL: container_t */
 };
 
@@ -68,6 +92,9 @@ DEFINE_CLEANUP(struct definition *, definition_free)
 
 /* What the group may use: the sum of what its containers request. */
 void definition_total(const struct definition *d, uint64_t *ret_cpu, uint64_t *ret_memory);
+
+/* The bytes of a secret's file; they are the caller's. -EINVAL: no base64. */
+int definition_decode_secret(const char *text, void **ret, size_t *ret_size);
 
 /* 1 to 63 of a-z, 0-9 and "-", which neither begins nor ends it. */
 bool definition_name_valid(const char *name);

@@ -126,6 +126,11 @@ void group_release(struct group *g);
 int group_find_images(struct group *g, struct error *e);
 int group_acquire_layers(struct group *g, struct error *e);
 
+/* volume.c: the volumes of a group below RUN/volumes/GROUP. To remove what is not there is no error. */
+void volumes_directory(const struct manager *m, const char *group, char ret[static PATH_MAX]);
+int volumes_make(const struct group *g, struct error *e);
+void volumes_remove(struct manager *m, const char *group);
+
 /* container.c */
 void container_create(struct container *c);
 void container_start(struct container *c);

@@ -184,6 +184,8 @@ void group_prepare(struct group *g)
                 r = group_acquire_layers(g, &e);
         if (r >= 0)
                 r = cgroup_make_group(g, &e);
+        if (r >= 0 && g->uplink_deadline_ms == 0) /* else they were made before the uplink was waited for */
+                r = volumes_make(g, &e);
         if (r < 0)
                 prepare_failed(g, &e);
         else
@@ -224,6 +226,7 @@ void group_release(struct group *g)
         if (g->holds_layers)
                 release_layers(g, g->definition->n_containers, 0);
         g->holds_layers = false;
+        volumes_remove(g->manager, g->definition->name);
         cgroup_of_group(g, path);
         if (cgroup_remove(path) < 0)
                 manager_say(g->manager, "cgroup %s could not be removed", path);

@@ -165,6 +165,30 @@ static const struct mount_entry mounts[] = {
         {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}},
 };
 
+/* Volumes: data that containers of the group share, never code. */
+static int append_volumes(const struct spec_input *in, sd_json_variant **list)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < in->container->n_mounts; i++) {
+                const struct definition_mount *m = &in->container->mounts[i];
+                _cleanup_free_ char *source = NULL;
+
+                if (asprintf(&source, "%s/%s", in->volumes, m->volume) < 0)
+                        return -ENOMEM;
+                r = sd_json_variant_append_arraybo(
+                        list, SD_JSON_BUILD_PAIR_STRING("destination", m->path),
+                        SD_JSON_BUILD_PAIR_STRING("type", "bind"),
+                        SD_JSON_BUILD_PAIR_STRING("source", source),
+                        SD_JSON_BUILD_PAIR_ARRAY("options", SD_JSON_BUILD_STRING("bind"),
+                                                 SD_JSON_BUILD_STRING(m->read_only ? "ro" : "rw"),
+                                                 SD_JSON_BUILD_STRING("nosuid"),
+                                                 SD_JSON_BUILD_STRING("nodev"),
+                                                 SD_JSON_BUILD_STRING("noexec")));
+        }
+        return r;
+}
+
 static int build_mounts(const struct spec_input *in, sd_json_variant **ret)
 {
         _cleanup_json_ sd_json_variant *list = NULL;
@@ -176,6 +200,8 @@ static int build_mounts(const struct spec_input *in, sd_json_variant **ret)
                         SD_JSON_BUILD_PAIR_STRING("type", mounts[i].type),
                         SD_JSON_BUILD_PAIR_STRING("source", mounts[i].source),
                         SD_JSON_BUILD_PAIR_STRV("options", (char **)mounts[i].options));
+        if (r >= 0)
+                r = append_volumes(in, &list);
         if (r >= 0)
                 r = sd_json_variant_append_arraybo(
                         &list, SD_JSON_BUILD_PAIR_STRING("destination", SPEC_INIT_PATH),

@@ -22,6 +22,7 @@ struct spec_input {
         uint32_t uid, gid;
         /* from groupd */
         const char *rootfs;     /* mounted root, absolute */
+        const char *volumes;    /* where the group's volumes are, each under its name, absolute */
         const char *init;       /* container-init on the host, absolute */
         const char *netns;      /* the group's network namespace */
         const char *cgroup;     /* path below /sys/fs/cgroup */

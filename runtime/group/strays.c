@@ -64,12 +64,14 @@ static void remove_stray(struct manager *m, const char *group)
         remove_cgroup(path);
 }
 
-void manager_remove_strays(struct manager *m)
+/* Calls remove() for each entry of a directory below RUN that has no group's name. */
+static void remove_unknown(struct manager *m, const char *directory,
+                           void (*remove)(struct manager *m, const char *group))
 {
         _cleanup_closedir_ DIR *dir = NULL;
         char path[PATH_MAX];
 
-        (void)snprintf(path, sizeof(path), "%s/containers", m->options.run);
+        (void)snprintf(path, sizeof(path), "%s/%s", m->options.run, directory);
         dir = opendir(path);
         for (struct dirent *d; dir && (d = readdir(dir));) {
                 bool known = false;
@@ -77,6 +79,12 @@ void manager_remove_strays(struct manager *m)
                 for (size_t i = 0; i < m->n_groups; i++)
                         known = known || strcmp(m->groups[i]->definition->name, d->d_name) == 0;
                 if (!known && definition_name_valid(d->d_name))
-                        remove_stray(m, d->d_name);
+                        remove(m, d->d_name);
         }
+}
+
+void manager_remove_strays(struct manager *m)
+{
+        remove_unknown(m, "containers", remove_stray);
+        remove_unknown(m, "volumes", volumes_remove);
 }

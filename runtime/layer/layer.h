@@ -82,8 +82,8 @@ int layers_check_policy(const char *ipe, const struct store_layer *layers, size_
  * context: SELinux context, NULL for none. */
 int mount_erofs(const char *device, const char *directory, bool noexec, const char *context, struct error *e);
 
-/* A writable tmpfs, nosuid, nodev, noexec, of at most size bytes, its root 0755. */
-int mount_scratch(const char *directory, uint64_t size, const char *context, struct error *e);
+/* A writable tmpfs, nosuid, nodev, noexec, of at most size bytes; mode: its root's permissions. */
+int mount_scratch(const char *directory, uint64_t size, unsigned mode, const char *context, struct error *e);
 
 /* An overlay at `directory`, nosuid, nodev, metacopy and redirects off; lowers: top first, upper and work on
  * one file system. */

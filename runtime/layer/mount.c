@@ -73,20 +73,21 @@ int mount_erofs(const char *device, const char *directory, bool noexec, const ch
                       directory, e);
 }
 
-int mount_scratch(const char *directory, uint64_t size, const char *context, struct error *e)
+int mount_scratch(const char *directory, uint64_t size, unsigned mode, const char *context, struct error *e)
 {
         _cleanup_close_ int fs = open_context("tmpfs", context, e, directory);
-        char text[32];
+        char text[32], mode_text[8];
         int r;
 
         if (fs < 0)
                 return fs;
+        (void)snprintf(mode_text, sizeof(mode_text), "%04o", mode & 07777);
         (void)snprintf(text, sizeof(text), "%lu", (unsigned long)size);
         r = set_option(fs, "source", "scratch", e, directory);
         if (r >= 0)
                 r = set_option(fs, "size", text, e, directory);
         if (r >= 0)
-                r = set_option(fs, "mode", "0755", e, directory);
+                r = set_option(fs, "mode", mode_text, e, directory);
         if (r < 0)
                 return r;
         return attach(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, directory, e);

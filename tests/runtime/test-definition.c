@@ -86,6 +86,32 @@ Test(definition, init_containers)
         }
 }
 
+Test(definition, volumes)
+{
+        static const char text[] = GROUP(
+                CONTAINER("c", "      volumeMounts: [{name: data, mountPath: /data/}, {name: key, mountPath: "
+                               "/etc/key}]\n"),
+                "  volumes: [{name: data, emptyDir: {}}, {name: key, secret: {a: aGVsbG8=, b.pem: ''}}]\n");
+        _cleanup_(definition_free_ptr) struct definition *first = NULL, *d = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        _cleanup_free_ char *data = NULL;
+        struct error e = {};
+        size_t size;
+
+        cr_assert_eq(parse(text, &first, &e), 0, "%s", e.message);
+        cr_assert_geq(definition_to_json(first, &v), 0);
+        cr_assert_eq(definition_from_json(v, &d, &e), 0, "%s", e.message);
+        cr_assert_eq(d->n_volumes, 2);
+        cr_assert_eq(d->volumes[0].type, VOLUME_EMPTY_DIR);
+        cr_assert_eq(d->volumes[1].n_secrets, 2);
+        cr_assert_str_eq(d->volumes[1].secrets[1].name, "b.pem");
+        cr_assert_geq(definition_decode_secret(d->volumes[1].secrets[0].value, (void **)&data, &size), 0);
+        cr_assert(size == 5 && memcmp(data, "hello", 5) == 0);
+        cr_assert_str_eq(d->containers[0].mounts[0].path, "/data");
+        cr_assert(!d->containers[0].mounts[0].read_only);
+        cr_assert(d->containers[0].mounts[1].read_only, "a secret is read-only");
+}
+
 Test(definition, a_selinux_type)
 {
         _cleanup_(definition_free_ptr) struct definition *d = NULL, *again = NULL;
@@ -174,7 +200,43 @@ static struct bad bad[] = {
          "the resources of the whole group"},
         {"name: g\nproperties:\n  initContainers: [{name: d, properties: {image: i}}]\n  containers: []\n",
          "f:4:3: properties.containers: at least one container expected, found none"},
-        {GROUP(CONTAINER("c", ""), "  volumes: []\n"), "f:8:3: properties: not supported yet: volumes"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v}]\n"),
+         "f:8:13: properties.volumes[0]: emptyDir or secret expected, found neither"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, emptyDir: {}, secret: {a: YQ==}}]\n"),
+         "f:8:37: properties.volumes[0].secret: a volume of one kind expected, found a second one"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, emptyDir: {size: 1}}]\n"),
+         "f:8:34: properties.volumes[0].emptyDir: unknown property \"size\""},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, emptyDir: {}}, {name: v, emptyDir: {}}]\n"),
+         "f:8:38: properties.volumes: volume \"v\" is there twice"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, secret: {../a: YQ==}}]\n"),
+         "f:8:32: properties.volumes[0].secret: a file name of 1 to 253"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, secret: {a: 'no*'}}]\n"),
+         "f:8:32: properties.volumes[0].secret: a value in base64 expected"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, secret: {}}]\n"),
+         "f:8:23: properties.volumes[0].secret: 1 to 1024 files expected, found 0"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, azureFile: {shareName: s}}]\n"),
+         "f:8:23: properties.volumes[0].azureFile: not to be had: an SMB share"},
+        {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, gitRepo: {repository: r}}]\n"),
+         "f:8:23: properties.volumes[0].gitRepo: not to be had: nothing is fetched outside a container"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /v}]\n"), ""),
+         "f:2:1: properties: container \"c\": volumeMounts: the group has no volume \"v\""},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /v/}]\n"),
+               ""),
+         "f:7:48: properties.containers[0].properties.volumeMounts: mountPath \"/v\" is there twice"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: an absolute path below"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: v}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: an absolute path below"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /a/../proc}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: an absolute path below"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: '//proc'}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: an absolute path below"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /proc/}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: a path outside /proc "
+         "expected"},
+        {GROUP(CONTAINER("c", "      volumeMounts: [{name: v, mountPath: /.holdfast/init}]\n"), ""),
+         "f:7:32: properties.containers[0].properties.volumeMounts[0].mountPath: a path outside /.holdfast "
+         "expected"},
         {GROUP("    []\n", ""), "f:3:3: properties.containers: at least one container expected, found none"},
         {GROUP(CONTAINER("c", "") CONTAINER("c", ""), ""),
          "f:8:5: properties.containers: container \"c\" is there twice"},

@@ -88,6 +88,33 @@ Test(spec, the_type_that_the_group_names)
         cr_assert_null(strstr(text, "container_t"));
 }
 
+Test(spec, volumes_hold_data_alone)
+{
+        struct definition_container c = container;
+        struct spec_input in = input;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        sd_json_variant *list, *last[2];
+        _cleanup_free_ char *shared = NULL, *secret = NULL;
+
+        c.mounts = (struct definition_mount[]){{(char *)"data", (char *)"/data", false},
+                                               {(char *)"key", (char *)"/etc/key", true}};
+        c.n_mounts = 2;
+        in.container = &c;
+        in.volumes = "/run/holdfast/volumes/sample";
+        cr_assert_geq(spec_build(&in, &v, NULL), 0);
+        list = sd_json_variant_by_key(v, "mounts");
+        for (size_t i = 0; i < 2; i++) /* the last one is our init's */
+                last[i] = sd_json_variant_by_index(list, sd_json_variant_elements(list) - 3 + i);
+        cr_assert_geq(sd_json_variant_format(last[0], 0, &shared), 0);
+        cr_assert_geq(sd_json_variant_format(last[1], 0, &secret), 0);
+        cr_assert_str_eq(shared,
+                         "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/run/holdfast/volumes/"
+                         "sample/data\",\"options\":[\"bind\",\"rw\",\"nosuid\",\"nodev\",\"noexec\"]}");
+        cr_assert_str_eq(secret,
+                         "{\"destination\":\"/etc/key\",\"type\":\"bind\",\"source\":\"/run/holdfast/volumes/"
+                         "sample/key\",\"options\":[\"bind\",\"ro\",\"nosuid\",\"nodev\",\"noexec\"]}");
+}
+
 Test(spec, no_program_is_an_error)
 {
         static char *const empty[] = {NULL};

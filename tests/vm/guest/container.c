@@ -3,7 +3,8 @@
  * kernel's log, so only the errno is judged here; tests/vm/inside looks for the records on the serial port.
  *
  * `attempts wait` runs until SIGTERM and then ends with WAITED; it prints its label first. `attempts init`
- * tries what an init container may not. */
+ * tries what an init container may not; `attempts volumes` tries the volumes at /data (emptyDir) and /secret,
+ * to which `attempts prepare`, in an init container, has written. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -239,6 +240,70 @@ static const struct tap_row init_refused[] = {
         {"connections are waited for", try_listen, "SELinux", EACCES},
 };
 
+static const char prepared[] = "from the init container", secret[] = "a secret of the group";
+
+static int prepare(void)
+{
+        return write_file_atomic(AT_FDCWD, "/data/prepared", prepared, strlen(prepared), 0644, NULL) < 0;
+}
+
+static struct outcome read_text(const char *path, const char *expected)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = read_file(AT_FDCWD, path, 256, &text, NULL, NULL);
+
+        if (r < 0)
+                return attempt_refused(r, "read %s", path);
+        return strcmp(text, expected) == 0 ? attempt_worked() : attempt_void(EBADMSG, "%s: %s", path, text);
+}
+
+static struct outcome read_prepared(void)
+{
+        return read_text("/data/prepared", prepared);
+}
+
+static struct outcome read_secret(void)
+{
+        return read_text("/secret/token", secret);
+}
+
+static struct outcome write_to(const char *path)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+                return attempt_refused(-errno, "write %s", path);
+        (void)close(fd);
+        (void)unlink(path);
+        return attempt_worked();
+}
+
+static struct outcome write_data(void)
+{
+        return write_to("/data/written");
+}
+
+static struct outcome write_secret(void)
+{
+        return write_to("/secret/written");
+}
+
+static struct outcome copy_data(void)
+{
+        return try_exec_copy(HELPER, "/data", HELPER_RAN);
+}
+
+static const struct tap_row volumes_allowed[] = {
+        {"what an init container wrote to an emptyDir", read_prepared, NULL, 0},
+        {"a file is written to an emptyDir", write_data, NULL, 0},
+        {"a secret is read", read_secret, NULL, 0},
+};
+
+static const struct tap_row volumes_refused[] = {
+        {"a copy in an emptyDir", copy_data, "mount option", EACCES},
+        {"a file is written to a secret", write_secret, "mount option", EROFS},
+};
+
 static void note(int signal_number)
 {
         (void)signal_number;
@@ -261,10 +326,15 @@ int main(int argc, char **argv)
 {
         if (argc == 2 && strcmp(argv[1], "wait") == 0)
                 return wait_for_end();
+        if (argc == 2 && strcmp(argv[1], "prepare") == 0)
+                return prepare();
         tap_start_blind(&tap, stdout);
         if (argc == 2 && strcmp(argv[1], "init") == 0) {
                 tap_rows(&tap, "init container", init_allowed, ELEMENTSOF(init_allowed));
                 tap_rows(&tap, "init container", init_refused, ELEMENTSOF(init_refused));
+        } else if (argc == 2 && strcmp(argv[1], "volumes") == 0) {
+                tap_rows(&tap, "volumes", volumes_allowed, ELEMENTSOF(volumes_allowed));
+                tap_rows(&tap, "volumes", volumes_refused, ELEMENTSOF(volumes_refused));
         } else {
                 tap_rows(&tap, "container", allowed, ELEMENTSOF(allowed));
                 tap_rows(&tap, "container", refused, ELEMENTSOF(refused));

@@ -3,6 +3,7 @@
 through the operator's port, what root in a container tries (guest/container.c), and images that groupd must not run."""
 
 import base64
+import base64
 import hashlib
 import io
 import json
@@ -200,9 +201,9 @@ class Operator:
         value = json.loads(text)
         return value.get("group", value) if isinstance(value, dict) else value
 
-    def run_group(self, name, image, command=None, selinux_type=None, **more):
-        """A group of one container; `more` are properties of the group."""
-        container = {"image": image, "resources": {"requests": {"cpu": 0.5, "memoryInGB": 0.1}}}
+    def run_group(self, name, image, command=None, selinux_type=None, container=None, **more):
+        """A group of one container; `container` has more properties of it, `more` are the group's."""
+        container = {"image": image, "resources": {"requests": {"cpu": 0.5, "memoryInGB": 0.1}}} | (container or {})
         if command:
             container["command"] = command
         properties = {"osType": "Linux", "restartPolicy": "Never", "containers": [{"name": "main", "properties": container}]}
@@ -312,8 +313,8 @@ def check_records(suite, machine, port, who, records):
         suite.check(f"{who}: the kernel's record of {what}", bool(found), found[0] if found else port.text)
 
 
-def init_container(name, *command):
-    return {"name": name, "properties": {"image": ATTEMPTS, "command": list(command)}}
+def init_container(name, *command, **more):
+    return {"name": name, "properties": {"image": ATTEMPTS, "command": list(command)} | more}
 
 
 def check_init_containers(suite, machine, operator, port):
@@ -335,6 +336,22 @@ def check_init_containers(suite, machine, operator, port):
     suite.check("and its group keeps a record of that, while the others never ran", facts["state"] == "Failed"
                 and facts["initContainers"][0]["exitCode"] == 42 and "startTime" not in facts["containers"][0], json.dumps(facts))
     operator.call("delete", "unprepared")
+
+
+def check_volumes(suite, operator):
+    """Containers of a group share an emptyDir, a secret is read-only, and neither holds anything that can be executed."""
+    data, secret = {"name": "data", "mountPath": "/data"}, {"name": "token", "mountPath": "/secret"}
+    status, text = operator.run_group(
+        "volumes", ATTEMPTS, ["/attempts", "volumes"], container={"volumeMounts": [data, secret]},
+        initContainers=[init_container("prepare", "/attempts", "prepare", volumeMounts=[data])],
+        volumes=[{"name": "data", "emptyDir": {}},
+                 {"name": "token", "secret": {"token": base64.b64encode(b"a secret of the group").decode()}}])
+    suite.check("a group with volumes is started", status == 0, text)
+    operator.call("wait", "volumes")
+    suite.judge("the container with volumes", operator.call("logs", "volumes")[1])
+    status, text = operator.run_group("keeper", ATTEMPTS, ["/attempts", "wait"], container={"volumeMounts": [data]},
+                                      volumes=[{"name": "data", "emptyDir": {}}])
+    suite.check("a group that keeps its volume to the end is started", status == 0, text)
 
 
 def seen(machine, port):
@@ -487,7 +504,8 @@ def check_not_executed(suite, operator):
 
 
 # What groups leave in the machine while they run: a file, and what their lines have.
-TRACES = [("/proc/1/mountinfo", "/run/holdfast/layers/"), ("/proc/1/mountinfo", " overlay "), ("/proc/net/dev", "hf"), ("/proc/partitions", "dm-")]
+TRACES = [("/proc/1/mountinfo", "/run/holdfast/layers/"), ("/proc/1/mountinfo", " overlay "), ("/proc/1/mountinfo", "/run/holdfast/volumes/"),
+          ("/proc/net/dev", "hf"), ("/proc/partitions", "dm-")]
 
 
 def traces(machine, port):
@@ -546,6 +564,7 @@ def run(suite):
             local = check_sample(suite, machine, operator)
             check_container_attempts(suite, machine, operator, port)
             check_init_containers(suite, machine, operator, port)
+            check_volumes(suite, operator)
             check_confidential_container(suite, machine, operator, port)
             check_other_types(suite, operator)
             check_bad_images(suite, operator)
