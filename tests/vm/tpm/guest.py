@@ -92,11 +92,11 @@ class Rig:
 
 
 def newer_policy(work):
-    """An IPE host policy of the next version, and the PCR policies under which it opens the volume."""
+    """An IPE host policy of the next version, and the PCR policies under which it opens the volume for this image and the next."""
     text, signed, policies = (work / name for name in ("host.ipe", "ipe-host.p7b", "ipe-host.json"))
     text.write_text((build.TOP / "ipe-policy/policies/host.ipe").read_text().replace("policy_version=1.0.0", "policy_version=1.0.1"))
     build.run(BIN / "ipe-policy", "sign", text, "--key", build.KEYS / "policy.key", "--certificate", build.KEYS / "policy.pem", "-o", signed)
-    build.run(BIN / "attest", "authorize", OUT / f"uki-{VARIANT}.efi", f"--variables={OUT}/vars.fd", f"--ipe-host={signed}", *SIGNED, "-o", policies)
+    build.run(BIN / "attest", "authorize", *(image / f"uki-{VARIANT}.efi" for image in (OUT, NEXT)), f"--variables={OUT}/vars.fd", f"--ipe-host={signed}", *SIGNED, "-o", policies)
     return signed, policies
 
 
@@ -117,9 +117,6 @@ def check_policy_rollback(rig):
 
 
 def check_image_rollback(rig):
-    build.run(build.TOP / "image/build", "--next", f"--variant={VARIANT}")
-    for file in rig.work.glob("ipe-host.*"):
-        file.unlink()
     rig.disk.install("b", NEXT / "root", NEXT / f"uki-{VARIANT}.efi", esp_manifest(NEXT, VARIANT))
     _, word = rig.boot("the next image boots from slot B, and the volume opens for it")
     rig.suite.check("  and is the oldest that boots from then on", "security version 2 or higher" in word, word)
@@ -155,6 +152,7 @@ def check_token(rig):
 
 
 def run(suite):
+    build.run(build.TOP / "image/build", "--next", f"--variant={VARIANT}")
     rig = Rig(suite, "first")
     pcrs, _ = rig.boot("a new machine boots, makes its volume and commits to the image")
     compare_prediction(suite, VARIANT, pcrs)
