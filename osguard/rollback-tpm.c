@@ -26,6 +26,7 @@ static int to_state(int r, const struct error *why, enum index_state *ret, struc
                 *ret = INDEX_EMPTY;
                 return 0;
         case -EBADMSG:
+        case -EACCES: /* a public area does not tell of a password, and ours have none */
                 *ret = INDEX_FOREIGN;
                 return 0;
         default:
@@ -74,28 +75,31 @@ int rollback_read(struct tpm *tpm, const struct tpm_public *authority, struct ro
         return 0;
 }
 
-int rollback_start_counter(struct tpm *tpm, struct rollback *found, struct error *e)
-{
-        int r = 0;
-
-        if (found->counter_state == INDEX_ABSENT)
-                r = tpm_nv_define_counter(tpm, TPM_NV_COUNTER, e);
-        if (r >= 0 && (found->counter_state == INDEX_ABSENT || found->counter_state == INDEX_EMPTY)) {
-                r = tpm_nv_increment(tpm, TPM_NV_COUNTER, e);
-                if (r >= 0)
-                        r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &found->counter, e);
-                if (r >= 0)
-                        found->counter_state = INDEX_READY;
-        }
-        return r;
-}
-
 int rollback_remove_counter(struct tpm *tpm, struct rollback *found, struct error *e)
 {
         int r = tpm_nv_undefine(tpm, TPM_NV_COUNTER, e);
 
         if (r >= 0)
                 found->counter_state = INDEX_ABSENT;
+        return r;
+}
+
+/* A counter that never counted is made anew: it may have somebody's password. */
+int rollback_start_counter(struct tpm *tpm, struct rollback *found, struct error *e)
+{
+        int r = 0;
+
+        if (found->counter_state == INDEX_EMPTY)
+                r = rollback_remove_counter(tpm, found, e);
+        if (r >= 0 && found->counter_state == INDEX_ABSENT)
+                r = tpm_nv_define_counter(tpm, TPM_NV_COUNTER, e);
+        if (r >= 0 && found->counter_state == INDEX_ABSENT) {
+                r = tpm_nv_increment(tpm, TPM_NV_COUNTER, e);
+                if (r >= 0)
+                        r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &found->counter, e);
+                if (r >= 0)
+                        found->counter_state = INDEX_READY;
+        }
         return r;
 }
 

@@ -532,7 +532,7 @@ Test(machine, no_TPM)
 
 static int tool(const char *program, ...)
 {
-        char *argv[12] = {(char *)program};
+        char *argv[14] = {(char *)program};
         char tcti[160], *const environment[] = {tcti, (char *)"PATH=/usr/bin", NULL};
         struct process_result result = {};
         struct error e = {};
@@ -686,6 +686,56 @@ Test(machine, foreign_index_in_the_place_of_the_counter)
         free(m.token);
         m.token = NULL;
         check_recovery(3, "record of generation 3 expected, found none");
+}
+
+/* The password is not part of the public area: the index is ours by its Name, and does not let itself be
+ * read.
+ */
+Test(machine, record_made_again_with_a_password)
+{
+        struct error e = {};
+        char path[96];
+        uint8_t policy[TPM_POLICY_SIZE];
+
+        must_run(&second);
+        undefine(TPM_NV_RECORD + 1);
+        path_of("policy", path);
+        cr_assert_eq(tpm_policy_authorize(&m.owner.public_area, policy, NULL), 0);
+        cr_assert_eq(write_file_atomic(AT_FDCWD, path, policy, sizeof(policy), 0600, NULL), 0);
+        cr_assert_eq(tool("/usr/bin/tpm2_nvdefine", "0x018f0d03", "-C", "o", "-s", "98", "-p", "secret", "-L",
+                          path, "-a", "policywrite|authread|no_da", NULL),
+                     0);
+        swtpm_restart(&m.tpm);
+        cr_assert_eq(boot(m.tpm.tcti, &third, &e), 0, "%s", e.message);
+        cr_expect_eq(bless(m.tpm.tcti, &e), -ENOKEY);
+        check_recovery(2, "found a foreign index in the place of a record");
+}
+
+Test(machine, counter_made_again_with_a_password)
+{
+        must_run(&second);
+        undefine(TPM_NV_COUNTER);
+        cr_assert_eq(tool("/usr/bin/tpm2_nvdefine", "0x018f0d01", "-C", "o", "-s", "8", "-p", "secret", "-a",
+                          "nt=counter|authread|authwrite|no_da", NULL),
+                     0);
+        check_recovery(3, "record of generation 3 expected, found none");
+}
+
+Test(machine, counter_with_a_password_that_was_stepped)
+{
+        must_run(&second);
+        undefine(TPM_NV_COUNTER);
+        cr_assert_eq(tool("/usr/bin/tpm2_nvdefine", "0x018f0d01", "-C", "o", "-s", "8", "-p", "secret", "-a",
+                          "nt=counter|authread|authwrite|no_da", NULL),
+                     0);
+        cr_assert_eq(
+                tool("/usr/bin/tpm2_nvincrement", "0x018f0d01", "-C", "0x018f0d01", "-P", "secret", NULL), 0);
+        must_refuse(&second, -EBADMSG, "found a foreign index in its place");
+        sign_token(0, 2, false);
+        must_refuse(&second, -EKEYREJECTED, "recovery token: counter: 4 expected, found 0");
+        free(m.token);
+        m.token = NULL;
+        check_recovery(4, "record of generation 4 expected, found one of another generation");
 }
 
 Test(machine, TPM_of_another_life)
