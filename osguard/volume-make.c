@@ -16,12 +16,12 @@
 
 /* In memory that is locked and wiped. */
 struct secrets {
-        uint8_t key[VOLUME_KEY_SIZE];
+        struct volume_secret sealed;
         uint8_t recovery[VOLUME_RECOVERY_SIZE];
 };
 DEFINE_CLEANUP(struct secrets *, crypt_safe_free)
 
-static int draw(struct secrets **ret, struct error *e)
+static int draw(const struct image *image, struct secrets **ret, struct error *e)
 {
         struct secrets *s = crypt_safe_alloc(sizeof(*s));
 
@@ -31,6 +31,7 @@ static int draw(struct secrets **ret, struct error *e)
                 crypt_safe_free(s);
                 return error_set(e, -EIO, "getrandom: %zu bytes expected, found fewer", sizeof(*s));
         }
+        memcpy(s->sealed.variant, image->variant, sizeof(s->sealed.variant));
         *ret = s;
         return 0;
 }
@@ -59,11 +60,12 @@ static int format(const char *device, struct volume_found *v, const struct secre
         if (r >= 0)
                 r = crypt_set_data_offset(v->cd, VOLUME_HEADER_SIZE / 512);
         if (r >= 0)
-                r = crypt_format(v->cd, CRYPT_LUKS2, "aes", "xts-plain64", NULL, (const char *)s->key,
-                                 sizeof(s->key), &parameters);
+                r = crypt_format(v->cd, CRYPT_LUKS2, "aes", "xts-plain64", NULL, (const char *)s->sealed.key,
+                                 sizeof(s->sealed.key), &parameters);
         if (r >= 0)
-                r = crypt_keyslot_add_by_key(v->cd, RECOVERY_SLOT, (const char *)s->key, sizeof(s->key),
-                                             (const char *)s->recovery, sizeof(s->recovery), 0);
+                r = crypt_keyslot_add_by_key(v->cd, RECOVERY_SLOT, (const char *)s->sealed.key,
+                                             sizeof(s->sealed.key), (const char *)s->recovery,
+                                             sizeof(s->recovery), 0);
         if (r < 0)
                 return volume_crypt_error(&v->said, r, device, "LUKS2 format", e);
         (void)snprintf(v->uuid, sizeof(v->uuid), "%s", crypt_get_uuid(v->cd));
@@ -117,7 +119,7 @@ static int make(struct boot *b, const struct volume_site *site, int esp, const s
 {
         int r;
 
-        r = tpm_seal(b->tpm, &b->authority, s->key, sizeof(s->key), &v->sealed, e);
+        r = tpm_seal(b->tpm, &b->authority, &s->sealed, sizeof(s->sealed), &v->sealed, e);
         if (r >= 0)
                 r = promise(b, &v->sealed, e);
         if (r >= 0)
@@ -138,7 +140,7 @@ int volume_make(struct boot *b, const struct volume_site *site, int esp, struct 
         _cleanup_(crypt_safe_free_ptr) struct secrets *s = NULL;
         int r;
 
-        r = draw(&s, e);
+        r = draw(&b->image, &s, e);
         if (r < 0)
                 return r;
         *ret = (struct volume_found){};

@@ -68,22 +68,32 @@ int volume_map(struct crypt_device *cd, const uint8_t key[static VOLUME_KEY_SIZE
         return r;
 }
 
+static int check_variant(const struct image *image, const struct volume_secret *s, struct error *e)
+{
+        if (memcmp(s->variant, image->variant, sizeof(s->variant)) == 0)
+                return 0;
+        return error_set(e, -EPERM, "a volume of the variant %s expected, found one of %.8s", image->variant,
+                         s->variant);
+}
+
 int volume_open(struct boot *b, const struct volume_site *site, struct volume_found *found, struct error *e)
 {
         const struct tpm_authorization a = boot_authorization(b);
-        uint8_t *key = crypt_safe_alloc(VOLUME_KEY_SIZE);
+        struct volume_secret *s = crypt_safe_alloc(sizeof(*s));
         int r;
 
-        if (!key)
+        if (!s)
                 return -ENOMEM;
-        r = tpm_unseal(b->tpm, &found->sealed, &a, key, VOLUME_KEY_SIZE, e);
+        r = tpm_unseal(b->tpm, &found->sealed, &a, s, sizeof(*s), e);
+        if (r >= 0)
+                r = check_variant(&b->image, s, e);
         if (r >= 0) {
-                r = site->map(found->cd, key);
+                r = site->map(found->cd, s->key);
                 if (r < 0)
                         r = volume_crypt_error(&found->said, r, site->device, "opening with the sealed key",
                                                e);
         }
-        crypt_safe_free(key);
+        crypt_safe_free(s);
         if (r < 0)
                 return r;
         b->next.has_volume = true;

@@ -20,6 +20,12 @@ struct crypt_device;
 #define VOLUME_COPY_SIZE (16u * 1024)          /* bytes of each of the two copies of the LUKS2 metadata */
 #define VOLUME_RECOVERY_FILE ESP_DIRECTORY "/recovery-key.p7m"
 
+/* What the TPM keeps: dev and test run what prod must not, so a volume opens to the variant that made it. */
+struct volume_secret {
+        uint8_t key[VOLUME_KEY_SIZE];
+        char variant[8]; /* as in struct image, filled up with zeros */
+};
+
 /* --- the header, without a device --- */
 
 /* Compares the two copies of the metadata, which lie one behind the other: both are whole (magic, version,
@@ -75,7 +81,8 @@ struct volume_site {
 int volume_bring_up(struct boot *b, const struct volume_site *site, struct volume_found *found,
                     struct error *e);
 
-/* Asks the TPM for the key, and maps the volume. -EPERM, -EKEYREJECTED: this boot is not approved of;
+/* Asks the TPM for the key, and maps the volume. -EPERM, -EKEYREJECTED: this boot is not approved of, or is
+ * of another variant than the one that made the volume;
  * -EBADMSG: sealed by another TPM. Sets b->next. */
 int volume_open(struct boot *b, const struct volume_site *site, struct volume_found *found, struct error *e);
 

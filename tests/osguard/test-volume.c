@@ -86,6 +86,31 @@ Test(volume, another_image_does_not_open_it_unless_the_owner_approves)
         machine_done(&a);
 }
 
+static void set_variant(struct machine *m, const char *variant)
+{
+        (void)snprintf(m->variant, sizeof(m->variant), "%s", variant);
+}
+
+/* The owner approves of all three, and dev and test run what prod must not. */
+Test(volume, another_variant_does_not_open_it_though_the_owner_approves)
+{
+        machine_make(&a, &owner, keys.trust);
+        machine_approve(&a, "test image");
+        set_variant(&a, "prod");
+        expect_boot(&a, "image");
+        set_variant(&a, "test");
+        expect_refused(&a, "test image", -EPERM, "variant test expected, found one of prod");
+        set_variant(&a, "prod");
+        cr_assert_eq(machine_boot(&a, "image"), 0, "%s", a.e.message);
+        machine_bless(&a);
+        machine_off(&a);
+        set_variant(&a, "test");
+        expect_refused(&a, "test image", -EPERM, "variant test expected, found one of prod");
+        set_variant(&a, "prod");
+        expect_boot(&a, "image");
+        machine_done(&a);
+}
+
 Test(volume, a_policy_that_the_owner_did_not_sign_does_not_open_it)
 {
         make(&a);
@@ -263,6 +288,17 @@ Test(volume, a_token_may_keep_the_volume_that_is_there)
         expect_boot(&a, "image");
         machine_wipe_disk(&a);
         cr_expect_eq(boot_with_token_to_keep(&a), -EBADMSG, "nothing to keep, and nothing is made");
+        machine_done(&a);
+}
+
+Test(volume, a_token_to_keep_it_is_of_no_use_to_another_variant)
+{
+        machine_make(&a, &owner, keys.trust);
+        set_variant(&a, "prod");
+        expect_boot(&a, "image");
+        set_variant(&a, "test");
+        cr_expect_eq(boot_with_token_to_keep(&a), -EPERM, "%s", a.e.message);
+        cr_expect(strstr(a.e.message, "variant"), "%s", a.e.message);
         machine_done(&a);
 }
 

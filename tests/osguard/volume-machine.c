@@ -92,6 +92,7 @@ static void prepare(struct machine *m)
 
         m->boot.trust = (struct trust_store *)m->trust;
         m->boot.image.security_version = 1;
+        memcpy(m->boot.image.variant, m->variant, sizeof(m->variant));
         m->boot.host.reference.version[0] = 1;
         m->boot.authority = m->owner->public_area;
         m->boot.esp.policies = m->approved;

@@ -16,6 +16,7 @@ struct machine {
         const char *tcti;        /* another way to it, for machine_boot(); NULL: its own */
         struct authority *owner; /* borrowed */
         const struct trust_store *trust;
+        char variant[8]; /* of the image that boots */
         struct tpm_pcr_policy approved[4];
         size_t n_approved;
         char directory[64], disk[96], mapped[96], esp[96];
