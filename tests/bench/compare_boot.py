@@ -123,8 +123,14 @@ def link_image():
     return folder
 
 
+def make_payload():
+    """OUT/payload.raw, the reporter as the signed payload of the variant test."""
+    if not (REPORTS / "report-holdfast").is_file():
+        raise BootError("build/release/tests/bench/report-holdfast: not found; run without --no-build")
+    stamped("payload", [REPORTS / "report-holdfast", KEYS / "test.pem", TOP / "image/build.py"], [OUT / "payload.raw"], build_payload)
+
+
 def build_payload():
-    """The reporter as the signed payload of the variant test."""
     tree = OUT / "payload.d"
     remove_tree(tree)
     install(REPORTS / "report-holdfast", tree / "start")
@@ -283,12 +289,11 @@ def take_lock():
 def bench(options):
     if options.build:
         build_image()
-    for name in ("report-holdfast", "report-stock"):
-        if not (REPORTS / name).is_file():
-            raise BootError(f"build/release/tests/bench/{name}: not found; run without --no-build")
+    if not (REPORTS / "report-stock").is_file():
+        raise BootError("build/release/tests/bench/report-stock: not found; run without --no-build")
     stamped("stock", [STOCK, KEYS / "boot.pem", KEYS / "rootfs.pem", REPORTS / "report-stock"],
             [OUT / "stock/stock.raw", OUT / "stock/stock.efi"], build_stock)
-    stamped("payload", [REPORTS / "report-holdfast", KEYS / "test.pem", TOP / "image/build.py"], [OUT / "payload.raw"], build_payload)
+    make_payload()
     folder = link_image()
     disks = {"holdfast": [Disk(folder / "disk-test.raw", read_only=False), Disk(folder / "store.raw"), Disk(OUT / "payload.raw")],
              "stock": [Disk(OUT / "stock/stock.raw")]}

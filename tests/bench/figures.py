@@ -72,10 +72,11 @@ def print_table(figures, subjects, machine, aims):
         rows.append([f.name, *(cell(f, s) for s in subjects), f"{f.median(first) / f.median(second):.2f}"])
     print_rows(rows)
     print()
-    print_rows([["AIM", "", "FOUND", ""],
-                *([a.name, f"at {'least' if a.least else 'most'} {number(a.aim)} {a.unit}".strip(), f"{number(a.value)} {a.unit}".strip(),
-                   "met" if a.met else "MISSED"] for a in aims)])
-    print()
+    if aims:
+        print_rows([["AIM", "", "FOUND", ""],
+                    *([a.name, f"at {'least' if a.least else 'most'} {number(a.aim)} {a.unit}".strip(), f"{number(a.value)} {a.unit}".strip(),
+                       "met" if a.met else "MISSED"] for a in aims)])
+        print()
     print("Median (smallest..largest). " + "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in machine.items()))
 
 

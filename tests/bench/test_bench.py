@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "image")]
 
 import compare_boot  # noqa: E402
+import compare_tpm  # noqa: E402
 import inputs  # noqa: E402
 from boot import BootError  # noqa: E402
 from figures import Aim, Figure, cell, print_json, print_table  # noqa: E402
@@ -92,6 +93,34 @@ class Report(unittest.TestCase):
             compare_boot.figures_of("holdfast", compare_boot.parse_report(REPORT), "", 7.0, 60.0)
         with self.assertRaisesRegex(BootError, "ActiveEnterTimestampMonotonic"):
             compare_boot.figures_of("stock", compare_boot.parse_report(REPORT.replace("ActiveEnter", "Another")), "", 7.0, 60.0)
+
+
+SERIAL = """osguard: start at 3.50 s
+osguard: tpm done at 4.00 s
+osguard: esp done at 4.10 s
+osguard: versions done at 4.30 s
+osguard: measure done at 4.31 s
+osguard: volume done at 4.60 s
+osguard: promise done at 4.62 s
+"""
+
+
+class Tpm(unittest.TestCase):
+    def test_steps_take_the_time_since_the_one_before(self):
+        self.assertEqual(compare_tpm.step_times(SERIAL), {"tpm": 0.5, "esp": 0.1, "versions": 0.2, "measure": 0.01, "volume": 0.29, "promise": 0.02})
+
+    def test_a_step_that_did_not_run_is_an_error(self):
+        with self.assertRaisesRegex(BootError, "osguard's step volume"):
+            compare_tpm.step_times(SERIAL.replace("volume", "other"))
+
+    def test_operations_are_held_against_a_bare_command(self):
+        report = {name: [0.002, 0.004] for name in compare_tpm.OPERATIONS} | {"random": [0.001, 0.003]}
+        quote = next(f for f in compare_tpm.operation_figures(report) if f.name == "quote")
+        self.assertEqual((quote.median("ours"), quote.median("peer")), (3.0, 2.0))
+
+    def test_later_boots_have_the_aim(self):
+        part = Figure("part of init to ready", "", {"later": [0.09, 0.11, 0.12], "first": [0.3]})
+        self.assertEqual([(a.value, a.met) for a in compare_tpm.aims_of("boot", [part])], [(0.11, False)])
 
 
 class Inputs(unittest.TestCase):
