@@ -12,21 +12,11 @@
 #include "tpm/attestation.h"
 #include "tpm/nv.h"
 
-static int read_endorsement_name(struct tpm *tpm, uint8_t ret[static TPM_NAME_SIZE], struct error *e)
-{
-        _cleanup_(tpm_ek_done) struct tpm_ek ek = {};
-        int r = tpm_ek_read(tpm, &ek, e);
-
-        if (r >= 0)
-                memcpy(ret, ek.public_area.name, TPM_NAME_SIZE);
-        return r;
-}
-
 /* *ret stays as it is where there is none. */
 static int read_token(struct boot *b, struct token *ret, uint8_t ret_name[static TPM_NAME_SIZE],
                       struct error *e)
 {
-        int r = read_endorsement_name(b->tpm, ret_name, e);
+        int r = tpm_ek_name(b->tpm, ret_name, e);
 
         if (r >= 0 && b->esp.token)
                 r = token_read(b->trust, b->esp.token, b->esp.token_size, ret, e);
@@ -82,7 +72,7 @@ int osguard_request(sd_json_variant **ret, struct error *e)
 
         r = tpm_open("device:/dev/tpmrm0", &tpm, e);
         if (r >= 0)
-                r = read_endorsement_name(tpm, name, e);
+                r = tpm_ek_name(tpm, name, e);
         if (r >= 0) {
                 r = tpm_nv_read_counter(tpm, TPM_NV_COUNTER, &counter, e);
                 if (r == -EBADMSG)

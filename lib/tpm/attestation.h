@@ -23,6 +23,9 @@ struct tpm_ek {
         size_t certificate_size;
 };
 int tpm_ek_read(struct tpm *tpm, struct tpm_ek *ret, struct error *e);
+
+/* The Name of the key of template L-2, whatever certificates the TPM holds: an owner can put some there. */
+int tpm_ek_name(struct tpm *tpm, uint8_t ret[static TPM_NAME_SIZE], struct error *e);
 void tpm_ek_done(struct tpm_ek *ek);
 
 /* The public area of the attestation key. */

@@ -142,6 +142,20 @@ int tpm_ek_read(struct tpm *tpm, struct tpm_ek *ret, struct error *e)
         return 0;
 }
 
+int tpm_ek_name(struct tpm *tpm, uint8_t ret[static TPM_NAME_SIZE], struct error *e)
+{
+        ESYS_TR handle = ESYS_TR_NONE;
+        struct tpm_public found;
+        int r;
+
+        r = create_ek(tpm, &tpm_template_ek_ecc, &handle, &found, e);
+        if (r < 0)
+                return r;
+        tpm_flush(tpm, &handle);
+        memcpy(ret, found.name, TPM_NAME_SIZE);
+        return 0;
+}
+
 /* --- credential activation --- */
 
 static int load_ek(struct tpm *tpm, const struct tpm_public *expected, ESYS_TR *ret, struct error *e)
