@@ -82,7 +82,7 @@ static bool read_name(struct reader field, struct ima_entry *ret)
 }
 
 /* Template data: a digest, a name, and what the template has besides. Nothing may stand behind. */
-static bool read_template(struct ima_entry *ret)
+static bool read_template(struct ima_entry *ret, struct reader *ret_signature)
 {
         static const struct {
                 const char *name;
@@ -105,6 +105,8 @@ static bool read_template(struct ima_entry *ret)
                 if (templates[i].buffer) {
                         ret->buffer = third.p;
                         ret->buffer_size = third.left;
+                } else {
+                        *ret_signature = third;
                 }
                 return r.left == 0;
         }
@@ -119,9 +121,17 @@ static bool is_filled(const uint8_t *p, size_t n, uint8_t byte)
         return true;
 }
 
+/* Whether the entry's digest is that of these bytes. */
+static bool digest_is_of(const struct ima_entry *entry, uint16_t algorithm, const uint8_t *p, size_t n)
+{
+        uint8_t found[PCR_DIGEST_MAX];
+
+        return pcr_hash(algorithm, p, n, found) == 0 && memcmp(found, entry->digest, entry->digest_size) == 0;
+}
+
 /* The entry's own digest is SHA-1 over the template data, or zeros for a violation. A buffer's digest is over
- * it. */
-static bool digests_fit(struct ima_entry *entry, const uint8_t sha1[static 20])
+ * it. The template's name is not measured: a signature that has the file's digest is a buffer. */
+static bool digests_fit(struct ima_entry *entry, const uint8_t sha1[static 20], struct reader signature)
 {
         uint8_t found[PCR_DIGEST_MAX];
         uint16_t algorithm = pcr_algorithm_from_name(entry->algorithm);
@@ -132,15 +142,15 @@ static bool digests_fit(struct ima_entry *entry, const uint8_t sha1[static 20])
                 return false;
         if (algorithm && entry->digest_size != pcr_digest_size(algorithm))
                 return false;
-        if (!entry->buffer)
-                return true;
-        return pcr_hash(algorithm, entry->buffer, entry->buffer_size, found) == 0 &&
-               memcmp(found, entry->digest, entry->digest_size) == 0;
+        if (entry->buffer)
+                return digest_is_of(entry, algorithm, entry->buffer, entry->buffer_size);
+        return signature.left == 0 ||
+               (algorithm && !digest_is_of(entry, algorithm, signature.p, signature.left));
 }
 
 static bool read_entry(struct reader *r, struct ima_entry *ret)
 {
-        struct reader name, data;
+        struct reader name, data, signature = {};
         const uint8_t *sha1;
 
         if (!take32(r, &ret->pcr) || !(sha1 = take(r, 20)) || !take_field(r, &name) || !take_field(r, &data))
@@ -151,7 +161,7 @@ static bool read_entry(struct reader *r, struct ima_entry *ret)
         memcpy(ret->template_name, name.p, name.left);
         ret->template_data = data.p;
         ret->template_size = data.left;
-        return read_template(ret) && digests_fit(ret, sha1);
+        return read_template(ret, &signature) && digests_fit(ret, sha1, signature);
 }
 
 int ima_log_next(const void *log, size_t size, size_t *offset, uint32_t number, struct ima_entry *ret,

@@ -103,6 +103,21 @@ Test(ima_log, changed_or_cut)
         cr_expect_eq(whole, 4, "the empty log and three borders between entries");
 }
 
+/* The template's name is not measured, and a signature stands where a buffer does. */
+Test(ima_log, hidden_buffer)
+{
+        struct pcr_bank bank;
+        struct written_ima l = {};
+        uint8_t *name;
+
+        ima_add_verity(&l, "root", ROOT_HASH);
+        name = memmem(l.bytes, l.size, "ima-buf", 7);
+        cr_assert(name);
+        memcpy(name, "ima-sig", 7);
+        cr_assert_eq(pcr_bank_start(&bank, PCR_SHA256), 0);
+        cr_expect_eq(ima_log_replay(l.bytes, l.size, &bank, NULL), -EBADMSG);
+}
+
 Test(ima_log, sizes)
 {
         static const uint32_t sizes[] = {0x7fffffff, 0xffffffff, 0x80000000, 2u << 20};
