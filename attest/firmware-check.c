@@ -180,10 +180,23 @@ static int check_no_action(const struct firmware_event *ev, struct error *e)
         return 0;
 }
 
+/* Printable ASCII; some firmware ends it with a NUL. */
+static bool is_text(const struct firmware_event *ev)
+{
+        size_t n = ev->data_size;
+
+        if (n > 0 && ev->data[n - 1] == '\0')
+                n--;
+        for (size_t i = 0; i < n; i++)
+                if (ev->data[i] < 0x20 || ev->data[i] > 0x7e)
+                        return false;
+        return true;
+}
+
 static int check_action(struct check *c, const struct firmware_event *ev, struct error *e)
 {
-        /* Longer data could be an image, whose digest it then has. */
-        if (ev->data_size > ACTION_MAX)
+        /* Other data could be an image or a variable, whose digest it then has. */
+        if (ev->data_size > ACTION_MAX || !is_text(ev))
                 return refuse(ev, e, "a short text expected");
         if (!digests_are_of(ev, ev->data, ev->data_size))
                 return refuse(ev, e, "its digest is not that of its data");

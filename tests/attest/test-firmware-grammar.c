@@ -118,6 +118,14 @@ static void hidden_debug_mode(struct written_log *l, void *userdata)
         log_add(l, 7, EV_EFI_VARIABLE_AUTHORITY, "x", 1, "UEFI Debug Mode", 15);
 }
 
+/* An authority that is a digest is as short as an action is. */
+static void hidden_authority(struct written_log *l, void *userdata)
+{
+        static const uint8_t authority[32 + 4 + 16 + 32] = {[16] = 2, [24] = 48, [32] = 'd', [34] = 'b'};
+
+        log_add_data(l, 7, EV_EFI_ACTION, authority, sizeof(authority));
+}
+
 Test(firmware_grammar, secure_boot)
 {
         expect_refused(LOG_BEFORE_SEPARATORS, late_variable, "a variable after the separator");
@@ -127,6 +135,7 @@ Test(firmware_grammar, secure_boot)
         expect_refused(LOG_START, no_variable, "a UEFI variable expected");
         expect_refused(LOG_START, strange_type, "does not belong there");
         expect_refused(LOG_START, debug_mode, "without its protection");
+        expect_refused(LOG_AFTER_SEPARATORS, hidden_authority, "a short text expected");
         expect_refused(LOG_START, hidden_debug_mode, "an action's digest under another type");
 }
 
