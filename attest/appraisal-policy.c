@@ -35,10 +35,9 @@ static int check_fields(sd_json_variant *object, const char *what, const char *c
                                          "appraisal policy: %s: a field that version 1 has expected, found "
                                          "another one",
                                          what);
-                for (size_t k = 0; k < i; k += 2)
-                        if (strcmp(sd_json_variant_string(sd_json_variant_by_index(object, k)), name) == 0)
-                                return error_set(e, -EBADMSG, "appraisal policy: %s: %s stands there twice",
-                                                 what, name);
+                if (sd_json_variant_by_key(object, name) != sd_json_variant_by_index(object, i + 1))
+                        return error_set(e, -EBADMSG, "appraisal policy: %s: %s stands there twice", what,
+                                         name);
         }
         return 0;
 }

@@ -108,11 +108,9 @@ static int take_member(sd_json_variant *v, const char *name, struct evidence *ev
         for (size_t i = 0; i < ELEMENTSOF(members); i++) {
                 if (strcmp(members[i].name, name) != 0)
                         continue;
-                if (part_of(ev, &members[i])->bytes)
-                        return error_set(e, -EBADMSG, "evidence: %s stands there twice", name);
                 return take_part(v, name, members[i].max, part_of(ev, &members[i]), e);
         }
-        if (strcmp(name, "logs") == 0 && ev->n_logs == 0)
+        if (strcmp(name, "logs") == 0)
                 return take_logs(v, ev, e);
         if (strcmp(name, "version") == 0 || strcmp(name, "kind") == 0 || strcmp(name, "algorithm") == 0 ||
             strcmp(name, "pcrs") == 0)
@@ -174,9 +172,15 @@ int evidence_parse(const char *text, size_t size, struct evidence *ret, struct e
         if (json_parse("evidence", text, &v, e) < 0)
                 return -EBADMSG;
         r = take_head(v, &ev, e);
-        for (size_t i = 0; r >= 0 && i + 1 < sd_json_variant_elements(v); i += 2)
-                r = take_member(sd_json_variant_by_index(v, i + 1),
-                                sd_json_variant_string(sd_json_variant_by_index(v, i)), &ev, e);
+        for (size_t i = 0; r >= 0 && i + 1 < sd_json_variant_elements(v); i += 2) {
+                const char *name = sd_json_variant_string(sd_json_variant_by_index(v, i));
+                sd_json_variant *value = sd_json_variant_by_index(v, i + 1);
+
+                if (sd_json_variant_by_key(v, name) == value)
+                        r = take_member(value, name, &ev, e);
+                else
+                        r = error_set(e, -EBADMSG, "evidence: each field once expected, found one twice");
+        }
         if (r >= 0)
                 r = check_required(&ev, e);
         if (r < 0)

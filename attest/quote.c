@@ -244,6 +244,8 @@ int quote_verify(const struct statement *s, const struct attestation_key *key,
         hash = verify_statement(s, key, demand, TPM2_ST_ATTEST_QUOTE, &a, e);
         if (hash < 0)
                 return hash;
+        if (values->algorithm == PCR_SHA1 && !demand->allow_sha1)
+                return error_set(e, -EPERM, "selection: a bank of SHA-256 or longer expected, found SHA-1");
         r = check_selection(&a.attested.quote.pcrSelect, values->algorithm, pcrs, e);
         if (r >= 0)
                 r = check_values(&a.attested.quote.pcrDigest, (uint16_t)hash, values, pcrs, e);

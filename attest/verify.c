@@ -107,6 +107,8 @@ static int verify_quote(struct verified_evidence *v, const struct evidence_deman
         if (ev->kind == EVIDENCE_HOLDFAST && ev->values.algorithm != PCR_SHA256)
                 return error_set(e, -EPERM, "selection: the SHA-256 bank expected, found %s",
                                  pcr_algorithm_name(ev->values.algorithm));
+        if (!pcrs)
+                return error_set(e, -EPERM, "selection: the policy names no PCRs of machines of kind tpm");
         if (ev->values.extended != pcrs)
                 return error_set(e, -EPERM, "selection: values of PCRs 0x%06x expected, found 0x%06x", pcrs,
                                  ev->values.extended);

@@ -277,6 +277,14 @@ Test(evidence, refused_texts)
                  "holdfast alone"},
                 {"{\"version\":1,\"kind\":\"tpm\",\"algorithm\":\"sha256\",\"pcrs\":{},\"logs\":[1,2,3,4,5]}",
                  "at most 4"},
+                {"{\"version\":1,\"kind\":\"tpm\",\"algorithm\":\"sha256\",\"pcrs\":{},\"kind\":"
+                 "\"holdfast\"}",
+                 "twice"},
+                {"{\"version\":1,\"kind\":\"tpm\",\"algorithm\":\"sha256\",\"pcrs\":{},\"pcrs\":{}}",
+                 "twice"},
+                {"{\"version\":1,\"kind\":\"tpm\",\"algorithm\":\"sha256\",\"pcrs\":{},\"quote\":\"AA==\","
+                 "\"quote\":\"AA==\"}",
+                 "twice"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -378,6 +386,9 @@ Test(evidence, bare)
         expect(-EPERM, "IMA log: its replay");
         evidence.ima_log = ima;
         demand.pcrs = 0;
+        evidence.values.extended = 0;
+        expect(-EPERM, "selection: the policy names no PCRs");
+        evidence.values.extended = 0xffff;
 }
 
 /* After its cap nothing can pass for osguard, and a name that no table has says nothing. */

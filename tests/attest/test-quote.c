@@ -200,6 +200,22 @@ Test(quote, sha1_only_where_allowed)
         machine_done(&m);
 }
 
+/* Signed with SHA-256, but over values that are no better than SHA-1. */
+Test(quote, sha1_bank_only_where_allowed)
+{
+        struct statement_demand old = demand;
+        struct machine m;
+
+        machine_start(&m, false);
+        cr_assert_eq(pcr_bank_start(&m.values, PCR_SHA1), 0);
+        software_quote(&m.statement, &m.values, PCRS, nonce, sizeof(nonce) - 1);
+        software_sign(&m.statement, &m.software);
+        expect(&m, &demand, PCRS, -EPERM, "found SHA-1");
+        old.allow_sha1 = true;
+        expect(&m, &old, PCRS, 0, "");
+        machine_done(&m);
+}
+
 Test(quote, nonces)
 {
         static const struct {
