@@ -50,6 +50,12 @@ static bool checksum_holds(const uint8_t *bytes)
         return trust_sha256(copy, sizeof(copy), digest) == 0 && memcmp(found, digest, sizeof(digest)) == 0;
 }
 
+/* libcryptsetup takes any text, and it is shown to people. */
+static bool is_uuid(const char text[static 40])
+{
+        return strnlen(text, 40) == 36 && strspn(text, "0123456789abcdef-") == 36;
+}
+
 static int check_copy(const uint8_t *bytes, unsigned copy, struct error *e)
 {
         static const uint8_t magics[][6] = {{'L', 'U', 'K', 'S', 0xba, 0xbe},
@@ -67,7 +73,9 @@ static int check_copy(const uint8_t *bytes, unsigned copy, struct error *e)
                 return copy_error(copy, "offset", e);
         if (strncmp(h.checksum_algorithm, "sha256", sizeof(h.checksum_algorithm)) != 0)
                 return copy_error(copy, "checksum algorithm", e);
-        return checksum_holds(bytes) ? 0 : copy_error(copy, "checksum", e);
+        if (!checksum_holds(bytes))
+                return copy_error(copy, "checksum", e);
+        return is_uuid(h.uuid) ? 0 : copy_error(copy, "UUID", e);
 }
 
 int volume_copies_check(const uint8_t copies[static 2 * VOLUME_COPY_SIZE], struct error *e)

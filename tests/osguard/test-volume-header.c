@@ -96,6 +96,31 @@ Test(volume_header, both_copies_are_whole_and_the_same)
         }
 }
 
+/* It goes into PCR 15, the console and the report. */
+Test(volume_header, the_UUID_is_one)
+{
+        static const char *const texts[] = {"",
+                                            "1",
+                                            "x\033[2J",
+                                            "4f68bce3-e8cd-4db1-96e7-fbcaf984b70",
+                                            "4f68bce3-e8cd-4db1-96e7-fbcaf984b7090",
+                                            "4f68bce3-e8cd-4db1-96e7 fbcaf984b709"};
+        uint8_t copies[sizeof(good)];
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                struct error e = {};
+
+                memcpy(copies, good, sizeof(copies));
+                for (uint8_t *copy = copies; copy < copies + sizeof(copies); copy += VOLUME_COPY_SIZE) {
+                        memset(copy + 168, 0, 40);
+                        memcpy(copy + 168, texts[i], strlen(texts[i]));
+                        make_checksum(copy);
+                }
+                cr_expect_eq(volume_copies_check(copies, &e), -EBADMSG, "%s", texts[i]);
+                cr_expect(strstr(e.message, "primary copy: UUID"), "%s", e.message);
+        }
+}
+
 /* --- JSON --- */
 
 struct change {
