@@ -17,16 +17,17 @@
 #define SYSTEMD "/usr/lib/systemd/systemd"
 #define LOG_MAX (1024u * 1024)
 
-/* Seconds: what a step that asks the TPM may take before the boot ends. A TPM's slowest command takes some
- * seconds; making a volume writes to a disk of any size. */
+/* Seconds: what a step may take before the boot ends. Any may wait for the TPM: IMA extends PCR 10 for its
+ * policy and for each module. A TPM's slowest command takes some seconds; making a volume writes to a disk of
+ * any size. */
 static const struct {
         const char *name;
         int (*run)(struct boot *b, struct error *e);
         unsigned seconds;
 } steps[] = {
-        {"surroundings", step_surroundings, 0},
-        {"modules", step_modules, 0},
-        {"settings", step_settings, 0},
+        {"surroundings", step_surroundings, 120},
+        {"modules", step_modules, 120},
+        {"settings", step_settings, 120},
         {"tpm", step_tpm, 120},
         {"ipe-boot", step_ipe_boot, 120},
         {"root", step_root, 120},
