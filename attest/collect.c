@@ -7,6 +7,7 @@
 
 #include "attest/firmware-log.h"
 #include "attest/ima-log.h"
+#include "attest/own-log.h"
 #include "base/file.h"
 #include "tpm/attestation.h"
 #include "tpm/event-log.h"
@@ -126,31 +127,32 @@ static int cut_ima_log(struct evidence *ev, struct error *e)
         return r;
 }
 
-/* The same for one of our logs, whose first record says which PCR it is of. A record that was written but not
- * extended is left out so too. */
+/* The same for one of our logs, whose records say which PCR it is of. Nothing is left of a log whose first
+ * record is not written or not extended yet. */
 static int cut_own_log(const struct evidence *ev, struct evidence_part *log, struct error *e)
 {
-        uint8_t value[32];
+        struct pcr_bank bank;
+        unsigned pcr = PCR_COUNT;
         size_t offset = 0;
-        int r;
+        int r = pcr_bank_start(&bank, PCR_SHA256);
 
-        for (;;) {
+        while (r >= 0) {
                 struct event_record record = {};
+                size_t before = offset;
+                int next = event_log_next(log->bytes, log->size, &offset, &record, e);
 
-                r = event_log_next(log->bytes, log->size, &offset, &record, e);
-                if (r <= 0)
-                        return r < 0 ? r
-                                     : error_set(e, -EAGAIN,
-                                                 "event log: its replay does not reach the quoted value");
-                r = event_log_replay(log->bytes, offset, value, e);
-                if (r < 0)
-                        return r;
-                if (record.pcr < PCR_COUNT &&
-                    memcmp(value, ev->values.value[record.pcr], sizeof(value)) == 0) {
-                        log->size = offset;
+                if (next > 0 && record.pcr < PCR_COUNT)
+                        pcr = record.pcr;
+                if (pcr == PCR_COUNT ? next == 0 || next == -ENODATA
+                                     : memcmp(bank.value[pcr], ev->values.value[pcr], bank.size) == 0) {
+                        log->size = before;
                         return 0;
                 }
+                if (next == 0)
+                        return error_set(e, -EAGAIN, "event log: its replay does not reach the quoted value");
+                r = next < 0 ? next : own_log_replay(log->bytes + before, offset - before, &bank, e);
         }
+        return r;
 }
 
 static int collect_own_logs(const struct collect_files *files, struct evidence *ev, struct error *e)
@@ -167,6 +169,11 @@ static int collect_own_logs(const struct collect_files *files, struct evidence *
                 r = cut_own_log(ev, log, e);
                 if (r < 0)
                         return error_prefix(e, r, "%s", files->own_logs[i]);
+                if (log->size == 0) {
+                        free(log->bytes);
+                        *log = (struct evidence_part){};
+                        ev->n_logs--;
+                }
         }
         return 0;
 }

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,6 +12,7 @@
 #include "base/hex.h"
 #include "evidence-machine.h"
 #include "mutate.h"
+#include "tpm/event-log.h"
 #include "tpm/nv.h"
 
 static struct evidence_machine machine;
@@ -434,4 +436,33 @@ Test(evidence, log_grew)
         cr_expect_eq(
                 evidence_collect(machine.tpm, &machine.files, MACHINE_NONCE, MACHINE_NONCE_SIZE, &fresh, &e),
                 -EAGAIN);
+}
+
+/* groupd's log before its first event: empty, cut, or written and not extended. */
+Test(evidence, log_not_begun)
+{
+        static const uint8_t osguard[] = {CEL_PCR, 0, 0, 0, 4, 0, 0, 0, 14};
+        struct event_record record = {};
+        struct evidence_part first = evidence.logs[0];
+        char path[sizeof(machine.paths[0])];
+        struct error e = {};
+        uint8_t *pcr;
+        size_t n = 0;
+
+        cr_assert_eq(event_log_next(first.bytes, first.size, &n, &record, &e), 1, "%s", e.message);
+        pcr = memmem(first.bytes, n, osguard, sizeof(osguard));
+        cr_assert(pcr);
+        pcr[sizeof(osguard) - 1] = 13;
+        (void)snprintf(path, sizeof(path), "%s/groupd.cel", machine.swtpm.directory);
+        machine.files.own_logs[2] = path;
+        for (size_t i = 0; i < 3; i++) {
+                const size_t sizes[] = {0, n - 1, n};
+                struct evidence fresh = {};
+
+                cr_assert_eq(write_file_atomic(AT_FDCWD, path, first.bytes, sizes[i], 0600, &e), 0);
+                evidence_machine_collect(&machine, &fresh);
+                cr_expect_eq(fresh.n_logs, 2, "%zu bytes", sizes[i]);
+                evidence_done(&fresh);
+        }
+        pcr[sizeof(osguard) - 1] = 14;
 }
