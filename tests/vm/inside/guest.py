@@ -354,6 +354,32 @@ def check_volumes(suite, operator):
     suite.check("a group that keeps its volume to the end is started", status == 0, text)
 
 
+def until(operator, name, wanted, seconds=60):
+    """The group's first container once it is as wanted, or as it is when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not wanted(facts := operator.json("show", name)["containers"][0]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return facts
+
+
+def check_probes(suite, operator):
+    def probe(port):
+        return {"httpGet": {"path": "/static/starting.html", "port": port}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 2}
+
+    operator.run_group("probed", "sample/nginx:1", container={"livenessProbe": probe(80), "readinessProbe": probe(80)})
+    facts = until(operator, "probed", lambda c: c["ready"])
+    suite.check("a container whose probes pass is ready, and goes on", facts["ready"] and facts["restartCount"] == 0, json.dumps(facts))
+    operator.call("delete", "probed")
+    operator.run_group("unready", ATTEMPTS, ["/attempts", "wait"], container={"readinessProbe": probe(9)})
+    facts = operator.json("show", "unready")["containers"][0]
+    suite.check("one whose readiness probe fails runs and is not ready", facts["state"] == "Running" and not facts["ready"], json.dumps(facts))
+    operator.call("delete", "unready")
+    operator.run_group("dead", ATTEMPTS, ["/attempts", "wait"], container={"livenessProbe": probe(9)}, restartPolicy="Always")
+    facts = until(operator, "dead", lambda c: c["restartCount"] > 0)
+    suite.check("one whose liveness probe fails is started again", facts["restartCount"] > 0 and facts["exitCode"] == 7, json.dumps(facts))
+    operator.call("delete", "dead")
+
+
 def seen(machine, port):
     return int(ask(machine, port, "see attempts", r"^seen (\d+) of attempts")[1])
 
@@ -451,6 +477,20 @@ def label_of(operator, name):
         time.sleep(0.2)
 
 
+def check_events(suite, operator):
+    """After check_killed_groupd: each change of the group has its event, and groupd's death lost none."""
+    _, text = operator.call("events", "sample", "--json=short")
+    events = [json.loads(line) for line in text.splitlines()]
+    web = [e["reason"] for e in events if e.get("container") == "web"]
+    suite.check("a container's start has its events", web[:3] == ["Pulled", "Created", "Started"], str(web))
+    group = [e["reason"] for e in events if "container" not in e]
+    suite.check("groupd's return is one, after those from before", group[:1] == ["Running"] and "Recovered" in group[1:], str(group))
+    numbers = [e["number"] for e in events]
+    suite.check("events are in order", numbers == sorted(set(numbers)), str(numbers))
+    status, text = operator.call("events", "nobody")
+    suite.check("a group that is not there has none", status == 1 and "no such group" in text, text)
+
+
 def check_separation(suite, operator):
     labels = []
     for name in ("first", "second"):
@@ -517,6 +557,21 @@ def attest(*words):
     return done.returncode, done.stdout + done.stderr
 
 
+def check_prediction(suite, evidence):
+    """The firmware's log, event by event; what is the machine's own comes from a profile."""
+    log, profile = suite.work / "firmware.log", suite.work / "profile.p7m"
+    log.write_bytes(base64.b64decode(evidence["firmware_log"]))
+    firmware = (f"--firmware={image_build.firmware().code()}", f"--variables={image_build.BUILD}/image/vars.fd")
+    status, said = attest("predict", image_build.BUILD / "image/uki-test.efi", *firmware, f"--against={log}")
+    suite.check("every event of the firmware's log was foretold", status == 0, said[-300:])
+    status, said = attest("predict", image_build.BUILD / "image/uki-prod.efi", *firmware, f"--against={log}")
+    suite.check("for another UKI the first event that differs is named", status == 1 and "PCR 4" in said, said[-300:])
+    attest("profile", log, "--name=test", f"--key={build.KEYS}/build.key", f"--certificate={build.KEYS}/build.pem", "-o", profile)
+    status, said = attest("predict", image_build.BUILD / "image/uki-test.efi", *firmware, f"--profile={profile}", f"--trust={build.KEYS}", "--json=short")
+    pcrs = json.loads(said)["pcrs"] if status == 0 else {}
+    suite.check("with the machine's profile PCRs 0, 1 and 6 are foretold too", all(pcrs.get(n) == evidence["pcrs"][n] for n in "016"), said[-300:])
+
+
 def check_evidence(suite, machine, port):
     """The machine proves what it booted, to somebody who has the build manifest and a nonce; and nothing else passes."""
     nonce = "00112233445566778899aabbccddeeff"
@@ -536,6 +591,7 @@ def check_evidence(suite, machine, port):
     suite.check("evidence: quote, logs and the build manifest's predictions agree", status == 0, said[-600:])
     status, said = verify(evidence, "ff" + nonce[2:])
     suite.check("evidence: another nonce is refused", status == 1 and "nonce" in said, said[-300:])
+    check_prediction(suite, evidence)
     log = base64.b64decode(evidence["logs"][0])
     status, said = verify({**evidence, "logs": [base64.b64encode(log[:log.rfind(b"cap") - 60]).decode(), *evidence["logs"][1:]]})
     suite.check("evidence: an event log that was cut is refused", status == 1, said[-300:])
@@ -565,6 +621,7 @@ def run(suite):
             check_container_attempts(suite, machine, operator, port)
             check_init_containers(suite, machine, operator, port)
             check_volumes(suite, operator)
+            check_probes(suite, operator)
             check_confidential_container(suite, machine, operator, port)
             check_other_types(suite, operator)
             check_bad_images(suite, operator)
@@ -573,6 +630,7 @@ def run(suite):
             check_separation(suite, operator)
             check_evidence(suite, machine, port)
             check_killed_groupd(suite, machine, operator, port, local)
+            check_events(suite, operator)
             check_any_moment(suite, machine, operator, port)
             check_end(suite, machine, operator, port, before)
             check_denials(suite, machine, port)
