@@ -133,3 +133,17 @@ int print_log(sd_json_variant *entries)
         }
         return 0;
 }
+
+/* A line each: there may be more to come, so no column can be made to fit. */
+int print_events(sd_json_variant *events)
+{
+        for (size_t i = 0; i < sd_json_variant_elements(events); i++) {
+                sd_json_variant *event = sd_json_variant_by_index(events, i);
+                const char *container = json_optional_string(event, "container");
+
+                printf("%s %-7s %s%s%s %s: %s\n", text_of(event, "time"), text_of(event, "type"),
+                       text_of(event, "group"), container ? "/" : "", container ?: "",
+                       text_of(event, "reason"), text_of(event, "message"));
+        }
+        return 0;
+}

@@ -111,6 +111,18 @@ static int verb_logs(int argc, char **argv)
                      : groupctl_follow(GROUPS_INTERFACE ".Logs", parameters, "entries", print_log);
 }
 
+static int verb_events(int argc, char **argv)
+{
+        _cleanup_json_ sd_json_variant *parameters = NULL;
+        int r;
+
+        r = sd_json_buildo(&parameters,
+                           SD_JSON_BUILD_PAIR_CONDITION(argc > 0, "name", SD_JSON_BUILD_STRING(argv[0])),
+                           SD_JSON_BUILD_PAIR_BOOLEAN("follow", groupctl.follow));
+        return r < 0 ? out_of_memory(r)
+                     : groupctl_follow(GROUPS_INTERFACE ".Events", parameters, "events", print_events);
+}
+
 static int verb_check(int argc, char **argv)
 {
         _cleanup_json_ sd_json_variant *parameters = NULL;
@@ -157,6 +169,7 @@ int main(int argc, char **argv)
                 {"list", "", 0, 0, "All groups", verb_list},
                 {"show", "NAME", 1, 1, "One group with its containers", verb_show},
                 {"logs", "NAME", 1, 1, "What a container wrote (--container, --follow)", verb_logs},
+                {"events", "[NAME]", 0, 1, "What happened to a group, or to all (--follow)", verb_events},
                 {"stop", "NAME", 1, 1, "End a group's containers, keep its record and logs (--timeout)",
                  verb_stop},
                 {"delete", "NAME", 1, 1, "End a group and remove all of it (--timeout)", verb_delete},
@@ -172,7 +185,8 @@ int main(int argc, char **argv)
                  "groupd's socket, or a broker's (" GROUPS_SOCKET ")"},
                 {"container", 'c', ARG_STRING, &groupctl.container, "NAME", "logs",
                  "of this container, not the first"},
-                {"follow", 'f', ARG_FLAG, &groupctl.follow, NULL, "logs", "go on until the group ends"},
+                {"follow", 'f', ARG_FLAG, &groupctl.follow, NULL, "logs events",
+                 "go on until the group ends"},
                 {"timeout", 't', ARG_UNSIGNED, &stop_timeout, "SECONDS", "stop delete",
                  "kill after so long (10)"},
                 {"port", 0, ARG_STRING, &port, "NAME|SOCKET", "bridge broker",

@@ -30,4 +30,5 @@ int print_groups(sd_json_variant *groups);
 int print_group(sd_json_variant *group);
 int print_deleted(sd_json_variant *group);
 int print_version(sd_json_variant *reply);
+int print_events(sd_json_variant *events);
 int print_log(sd_json_variant *entries); /* what was written to stderr goes there */

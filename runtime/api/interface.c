@@ -47,6 +47,23 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(LogEntry, SD_VARLINK_DEFINE_FIELD(time, SD_
                                      SD_VARLINK_DEFINE_FIELD(stream, SD_VARLINK_STRING, 0),
                                      SD_VARLINK_DEFINE_FIELD(text, SD_VARLINK_STRING, 0));
 
+static SD_VARLINK_DEFINE_ENUM_TYPE(EventType, SD_VARLINK_DEFINE_ENUM_VALUE(Normal),
+                                   SD_VARLINK_DEFINE_ENUM_VALUE(Warning));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+        Event, SD_VARLINK_FIELD_COMMENT("Grows with time, over all groups"),
+        SD_VARLINK_DEFINE_FIELD(number, SD_VARLINK_INT, 0), SD_VARLINK_FIELD_COMMENT("RFC 3339"),
+        SD_VARLINK_DEFINE_FIELD(time, SD_VARLINK_STRING, 0),
+        SD_VARLINK_DEFINE_FIELD(group, SD_VARLINK_STRING, 0),
+        SD_VARLINK_FIELD_COMMENT("Absent: of the whole group"),
+        SD_VARLINK_DEFINE_FIELD(container, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+        SD_VARLINK_DEFINE_FIELD_BY_TYPE(type, EventType, 0),
+        SD_VARLINK_FIELD_COMMENT(
+                "Pulled, Created, Started, Killing, BackOff, Failed, Completed, Error, "
+                "OOMKilled; of a group Running, Stopping, Recovered, Deleted, its last state"),
+        SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, 0), SD_VARLINK_FIELD_COMMENT("For people"),
+        SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0));
+
 static SD_VARLINK_DEFINE_METHOD(Run, SD_VARLINK_FIELD_COMMENT("What a group file says, as JSON"),
                                 SD_VARLINK_DEFINE_INPUT(definition, SD_VARLINK_OBJECT, 0),
                                 SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(group, Group, 0));
@@ -79,6 +96,13 @@ static SD_VARLINK_DEFINE_METHOD_FULL(Logs, SD_VARLINK_REQUIRES_MORE,
                                      SD_VARLINK_DEFINE_INPUT(follow, SD_VARLINK_BOOL, SD_VARLINK_NULLABLE),
                                      SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(entries, LogEntry, SD_VARLINK_ARRAY));
 
+static SD_VARLINK_DEFINE_METHOD_FULL(
+        Events, SD_VARLINK_REQUIRES_MORE, SD_VARLINK_FIELD_COMMENT("Of all groups if not given"),
+        SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+        SD_VARLINK_FIELD_COMMENT("Go on with what happens, until the named group is deleted"),
+        SD_VARLINK_DEFINE_INPUT(follow, SD_VARLINK_BOOL, SD_VARLINK_NULLABLE),
+        SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(events, Event, SD_VARLINK_ARRAY));
+
 static SD_VARLINK_DEFINE_METHOD(Version, SD_VARLINK_DEFINE_OUTPUT(version, SD_VARLINK_STRING, 0),
                                 SD_VARLINK_FIELD_COMMENT("SELinux confines the containers"),
                                 SD_VARLINK_DEFINE_OUTPUT(selinux, SD_VARLINK_BOOL, 0),
@@ -97,6 +121,7 @@ SD_VARLINK_DEFINE_INTERFACE(
         SD_VARLINK_INTERFACE_COMMENT(
                 "Container groups: their life from the group file to their last log line"),
         &vl_type_State, &vl_type_ContainerState, &vl_type_Container, &vl_type_Group, &vl_type_LogEntry,
+        &vl_type_EventType, &vl_type_Event,
         SD_VARLINK_SYMBOL_COMMENT(
                 "Begins a group. Answers when every container was started, or nothing is left of it"),
         &vl_method_Run, SD_VARLINK_SYMBOL_COMMENT("All groups"), &vl_method_List,
@@ -105,7 +130,11 @@ SD_VARLINK_DEFINE_INTERFACE(
         SD_VARLINK_SYMBOL_COMMENT("Ends a group and removes all of it"), &vl_method_Delete,
         SD_VARLINK_SYMBOL_COMMENT("Answers when the group has ended"), &vl_method_Wait,
         SD_VARLINK_SYMBOL_COMMENT("What a container wrote, in portions; the last reply has no entries"),
-        &vl_method_Logs, SD_VARLINK_SYMBOL_COMMENT("The daemon and what it found"), &vl_method_Version,
+        &vl_method_Logs,
+        SD_VARLINK_SYMBOL_COMMENT(
+                "What happened to groups, oldest first, in portions; the last reply has no events. The "
+                "last 128 of each group are kept as long as the group"),
+        &vl_method_Events, SD_VARLINK_SYMBOL_COMMENT("The daemon and what it found"), &vl_method_Version,
         SD_VARLINK_SYMBOL_COMMENT("Every error has a message for people"), &vl_error_NoSuchGroup,
         &vl_error_GroupExists, &vl_error_InvalidDefinition, &vl_error_NoSuchImage, &vl_error_NotTrusted,
         &vl_error_Failed);

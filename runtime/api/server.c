@@ -5,37 +5,23 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/un.h>
 #include <systemd/sd-varlink.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "runtime/api/follow.h"
 #include "runtime/api/interface.h"
 
 #define CONNECTIONS_MAX 256u
 #define STOP_TIMEOUT_S 10u
 #define STOP_TIMEOUT_MAX_S 86400u
-#define LOG_PORTION ((size_t)128 * 1024)
-#define LOG_POLL_USEC 100000u
 
 struct server {
         sd_event *event;
         struct manager *manager;
         sd_varlink_server *varlink;
-        struct follower *followers;
-};
-
-/* A client that reads a log. */
-struct follower {
-        struct server *server;
-        sd_varlink *link;
-        char *name, *container;
-        bool follow;
-        bool found; /* the group and the container were there */
-        struct log_position position;
-        sd_event_source *timer;
-        struct follower *next;
+        struct followers followers;
 };
 
 static const char *error_name(int r)
@@ -200,95 +186,20 @@ static int on_version(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
                                   SD_JSON_BUILD_PAIR_BOOLEAN("store", manager_has_store(s->manager)));
 }
 
-/* --- logs --- */
-
-static void follower_free(struct follower *f)
-{
-        struct follower **p = &f->server->followers;
-
-        while (*p != f)
-                p = &(*p)->next;
-        *p = f->next;
-        (void)sd_event_source_disable_unref(f->timer);
-        (void)sd_varlink_unref(f->link);
-        free(f->name);
-        free(f->container);
-        free(f);
-}
-
-/* One portion. The next goes out when the client has taken this one, so a slow reader costs no memory here.
- */
-static void push_log(struct follower *f)
-{
-        _cleanup_json_ sd_json_variant *entries = NULL;
-        struct error e = {"out of memory"};
-        bool over = false;
-        int r;
-
-        if (sd_varlink_get_events(f->link) & EPOLLOUT)
-                return;
-        r = manager_read_log(f->server->manager, f->name, f->container, &f->position, LOG_PORTION, &entries,
-                             &over, &e);
-        if (r == -ENOENT && f->found) { /* deleted while it was followed: that is the end, not an error */
-                (void)sd_varlink_replybo(f->link, SD_JSON_BUILD_PAIR_EMPTY_ARRAY("entries"));
-                follower_free(f);
-                return;
-        }
-        if (r < 0) {
-                (void)fail(f->link, r == -ENOENT ? GROUPS_ERROR_NO_SUCH_GROUP : GROUPS_ERROR_FAILED, &e);
-                follower_free(f);
-                return;
-        }
-        f->found = true;
-        if (sd_json_variant_elements(entries) > 0) {
-                (void)sd_varlink_notifybo(f->link, SD_JSON_BUILD_PAIR_VARIANT("entries", entries));
-        } else if (!f->follow || over) {
-                (void)sd_varlink_replybo(f->link, SD_JSON_BUILD_PAIR_VARIANT("entries", entries));
-                follower_free(f);
-        }
-}
-
-static int on_log_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        struct follower *f = userdata;
-
-        /* the first portions of a long log go out without a pause */
-        (void)sd_event_source_set_time_relative(
-                source, sd_varlink_get_events(f->link) & EPOLLOUT ? 1000 : LOG_POLL_USEC);
-        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        push_log(f);
-        return 0;
-}
-
 static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
                    void *userdata)
 {
         struct server *s = userdata;
-        const char *name = json_optional_string(parameters, "name"),
-                   *container = json_optional_string(parameters, "container");
-        sd_json_variant *follow = sd_json_variant_by_key(parameters, "follow");
-        struct follower *f;
-        int r;
 
-        if (!name)
-                return sd_varlink_error_invalid_parameter_name(link, "name");
-        f = calloc(1, sizeof(*f));
-        if (!f)
-                return -ENOMEM;
-        f->server = s;
-        f->link = sd_varlink_ref(link);
-        f->name = strdup(name);
-        f->container = container ? strdup(container) : NULL;
-        f->follow = follow && sd_json_variant_is_boolean(follow) && sd_json_variant_boolean(follow);
-        f->next = s->followers;
-        s->followers = f;
-        r = f->name && (f->container || !container) ? 0 : -ENOMEM;
-        if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &f->timer, CLOCK_MONOTONIC, 0, 1000, on_log_timer,
-                                               f);
-        if (r < 0)
-                follower_free(f);
-        return r;
+        return follow_logs(&s->followers, link, parameters);
+}
+
+static int on_events(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
+                     void *userdata)
+{
+        struct server *s = userdata;
+
+        return follow_events(&s->followers, link, parameters);
 }
 
 /* --- connections --- */
@@ -297,11 +208,7 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 {
         struct server *s = userdata;
 
-        for (struct follower *f = s->followers, *next; f; f = next) {
-                next = f->next;
-                if (f->link == link)
-                        follower_free(f);
-        }
+        followers_drop(&s->followers, link);
         for (unsigned n = manager_cancel(s->manager, link); n > 0; n--)
                 (void)sd_varlink_unref(link);
 }
@@ -312,7 +219,8 @@ static int bind_methods(sd_varlink_server *v)
                 v, GROUPS_INTERFACE ".Run", on_run, GROUPS_INTERFACE ".List", on_list,
                 GROUPS_INTERFACE ".Show", on_show, GROUPS_INTERFACE ".Stop", on_stop,
                 GROUPS_INTERFACE ".Delete", on_delete, GROUPS_INTERFACE ".Wait", on_wait,
-                GROUPS_INTERFACE ".Logs", on_logs, GROUPS_INTERFACE ".Version", on_version);
+                GROUPS_INTERFACE ".Logs", on_logs, GROUPS_INTERFACE ".Events", on_events,
+                GROUPS_INTERFACE ".Version", on_version);
 }
 
 int server_new(sd_event *event, struct manager *manager, const char *socket, struct server **ret,
@@ -325,6 +233,7 @@ int server_new(sd_event *event, struct manager *manager, const char *socket, str
                 return -ENOMEM;
         s->event = sd_event_ref(event);
         s->manager = manager;
+        s->followers = (struct followers){.event = s->event, .manager = manager};
         r = sd_varlink_server_new(&s->varlink,
                                   SD_VARLINK_SERVER_ROOT_ONLY | SD_VARLINK_SERVER_INHERIT_USERDATA);
         if (r >= 0)
@@ -355,8 +264,7 @@ struct server *server_free(struct server *s)
 {
         if (!s)
                 return NULL;
-        while (s->followers)
-                follower_free(s->followers);
+        followers_drop(&s->followers, NULL);
         (void)sd_varlink_server_unref(s->varlink);
         (void)sd_event_unref(s->event);
         free(s);

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/types.h>
 
+#include "runtime/group/history.h"
 #include "runtime/group/machine.h"
 #include "runtime/group/manager.h"
 #include "runtime/layer/layer.h"
@@ -70,7 +71,8 @@ struct group {
         char interface[16];           /* the host's end */
         bool holds_layers;
         uint64_t created_us;
-        char *reason; /* why it could not be started */
+        char *reason;             /* why it could not be started */
+        sd_json_variant *history; /* history.h; NULL: nothing yet */
         uint64_t uplink_deadline_ms, release_deadline_ms;
         sd_event_source *timer;
         struct waiter *waiters;
@@ -98,6 +100,8 @@ struct manager {
         char *cgroup; /* the subtree that is ours, below /sys/fs/cgroup, no slash at its end */
         struct group **groups;
         size_t n_groups;
+        sd_json_variant *departed; /* the last events of groups that are gone, while the daemon lives */
+        uint64_t event_number;     /* the last that was given */
         struct work *queue;
         size_t n_queue, room_queue;
         sd_event_source *queue_source;
@@ -171,7 +175,13 @@ bool cgroup_ran_out_of_memory(const char *cgroup);
 void cgroup_of_group(const struct group *g, char ret[static PATH_MAX]);
 void cgroup_of_container(const struct container *c, char ret[static PATH_MAX]);
 
+/* explain.c: what the last step, or a start of the daemon, changed since `before`, in the group's history. */
+void group_explain(struct group *g, const struct machine *before, const struct event *event);
+void group_explain_recovery(struct group *g, const struct machine *before, bool rebooted, uint64_t now);
+
 /* state.c */
+/* RFC 3339, "" for 0. */
+const char *format_time(uint64_t us, char ret[static 40]);
 int group_save(struct group *g, struct error *e);
 int group_load(struct manager *m, const char *name, struct group **ret, bool *ret_rebooted, struct error *e);
 void group_state_directory(const struct group *g, char ret[static PATH_MAX]);

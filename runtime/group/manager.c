@@ -84,6 +84,7 @@ struct group *group_free(struct group *g)
         free(g->containers);
         free(g->waiters);
         free(g->reason);
+        (void)sd_json_variant_unref(g->history);
         (void)definition_free(g->definition);
         free(g);
         return NULL;
@@ -242,6 +243,14 @@ static void enqueue_effects(struct group *g, const struct effects *effects)
         }
 }
 
+/* For those who follow events: how the group went. */
+static void keep_history(struct manager *m, const struct group *g)
+{
+        for (size_t i = 0; g->history && i < sd_json_variant_elements(g->history); i++)
+                if (history_keep(&m->departed, sd_json_variant_by_index(g->history, i)) < 0)
+                        manager_say(m, "group \"%s\": out of memory for its events", g->definition->name);
+}
+
 /* The last effect: the state goes last, so that a kill on the way is finished by the next start. */
 static void forget(struct group *g)
 {
@@ -250,6 +259,7 @@ static void forget(struct group *g)
 
         if (group_remove_state(g, &e) < 0)
                 manager_say(m, "%s", e.message);
+        keep_history(m, g);
         remove_group(m, g);
         group_answer(g);
         (void)group_free(g);
@@ -272,12 +282,14 @@ static void explain_failure(struct group *g)
 
 static void step(struct group *g, struct event *event)
 {
+        struct machine before = g->machine;
         struct effects effects;
         struct error e;
 
         event->now_ms = now_ms();
         machine_step(&g->machine, event, &effects);
         explain_failure(g);
+        group_explain(g, &before, event);
         if (group_save(g, &e) < 0)
                 manager_say(g->manager, "group \"%s\": %s", g->definition->name, e.message);
         enqueue_effects(g, &effects);
@@ -455,6 +467,28 @@ int manager_read_log(struct manager *m, const char *name, const char *container,
         return 0;
 }
 
+int manager_read_events(struct manager *m, const char *name, uint64_t *position, size_t max,
+                        sd_json_variant **ret, struct error *e)
+{
+        const struct group *g = name ? find(m, name) : NULL;
+        _cleanup_free_ sd_json_variant **histories = NULL; /* borrowed */
+        size_t n = 0;
+
+        if (name && !g)
+                return error_set(e, -ENOENT, "group \"%s\": no such group", name);
+        histories = (sd_json_variant **)calloc(m->n_groups + 1, sizeof(*histories));
+        if (!histories)
+                return -ENOMEM;
+        if (g) {
+                histories[n++] = g->history;
+        } else {
+                histories[n++] = m->departed;
+                for (size_t i = 0; i < m->n_groups; i++)
+                        histories[n++] = m->groups[i]->history;
+        }
+        return history_read(histories, n, position, max, ret);
+}
+
 /* --- start --- */
 
 /* A damaged record must not keep the machine from serving: it is set aside. What it described is removed as
@@ -479,12 +513,15 @@ static void load_one(struct manager *m, const char *name, bool *rebooted)
 static void recover(struct group *g, bool rebooted)
 {
         struct container_fact facts[GROUP_CONTAINERS_MAX] = {};
+        struct machine before = g->machine;
         struct effects effects;
+        uint64_t now = now_ms();
         struct error e;
 
         for (size_t i = 0; i < g->machine.n; i++)
                 facts[i] = container_look(&g->containers[i]);
-        machine_recover(&g->machine, facts, rebooted, now_ms(), &effects);
+        machine_recover(&g->machine, facts, rebooted, now, &effects);
+        group_explain_recovery(g, &before, rebooted, now);
         if (group_save(g, &e) < 0)
                 manager_say(g->manager, "group \"%s\": %s", g->definition->name, e.message);
         for (size_t i = 0; i < g->machine.n; i++)
@@ -608,6 +645,7 @@ struct manager *manager_free(struct manager *m)
         for (size_t i = 0; i < m->n_groups; i++)
                 (void)group_free(m->groups[i]);
         free((void *)m->groups);
+        (void)sd_json_variant_unref(m->departed);
         free(m->queue);
         (void)sd_event_source_disable_unref(m->queue_source);
         (void)layers_free(m->layers);

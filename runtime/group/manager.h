@@ -69,3 +69,8 @@ int manager_show(struct manager *m, const char *name, sd_json_variant **ret, str
 int manager_read_log(struct manager *m, const char *name, const char *container,
                      struct log_position *position, size_t max, sd_json_variant **ret, bool *ret_over,
                      struct error *e);
+
+/* At most max events above number *position (history.h), of one group or, name NULL, of all and of those that
+ * are gone since the daemon's start; moves the position. An empty array: there are no more yet. */
+int manager_read_events(struct manager *m, const char *name, uint64_t *position, size_t max,
+                        sd_json_variant **ret, struct error *e);

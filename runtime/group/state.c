@@ -74,22 +74,24 @@ static int group_record(const struct group *g, sd_json_variant **ret)
         }
         if (r < 0)
                 return r;
-        return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("version", VERSION),
-                              SD_JSON_BUILD_PAIR_STRING("bootId", boot),
-                              SD_JSON_BUILD_PAIR_VARIANT("definition", definition),
-                              SD_JSON_BUILD_PAIR_STRING("phase", group_phase_name(m->phase)),
-                              SD_JSON_BUILD_PAIR_STRING("want", wants[m->want]),
-                              SD_JSON_BUILD_PAIR_BOOLEAN("hasRun", m->has_run),
-                              SD_JSON_BUILD_PAIR_BOOLEAN("failed", m->failed),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("stopTimeoutMs", m->stop_timeout_ms),
-                              SD_JSON_BUILD_PAIR_ARRAY("categories", SD_JSON_BUILD_UNSIGNED(g->categories[0]),
-                                                       SD_JSON_BUILD_UNSIGNED(g->categories[1])),
-                              SD_JSON_BUILD_PAIR_STRING(
-                                      "address", inet_ntop(AF_INET, &g->address, address, sizeof(address))),
-                              SD_JSON_BUILD_PAIR_STRING("interface", g->interface),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("created", g->created_us),
-                              SD_JSON_BUILD_PAIR_STRING("reason", g->reason ?: ""),
-                              SD_JSON_BUILD_PAIR_VARIANT("containers", containers));
+        return sd_json_buildo(
+                ret, SD_JSON_BUILD_PAIR_UNSIGNED("version", VERSION),
+                SD_JSON_BUILD_PAIR_STRING("bootId", boot),
+                SD_JSON_BUILD_PAIR_VARIANT("definition", definition),
+                SD_JSON_BUILD_PAIR_STRING("phase", group_phase_name(m->phase)),
+                SD_JSON_BUILD_PAIR_STRING("want", wants[m->want]),
+                SD_JSON_BUILD_PAIR_BOOLEAN("hasRun", m->has_run),
+                SD_JSON_BUILD_PAIR_BOOLEAN("failed", m->failed),
+                SD_JSON_BUILD_PAIR_UNSIGNED("stopTimeoutMs", m->stop_timeout_ms),
+                SD_JSON_BUILD_PAIR_ARRAY("categories", SD_JSON_BUILD_UNSIGNED(g->categories[0]),
+                                         SD_JSON_BUILD_UNSIGNED(g->categories[1])),
+                SD_JSON_BUILD_PAIR_STRING("address",
+                                          inet_ntop(AF_INET, &g->address, address, sizeof(address))),
+                SD_JSON_BUILD_PAIR_STRING("interface", g->interface),
+                SD_JSON_BUILD_PAIR_UNSIGNED("created", g->created_us),
+                SD_JSON_BUILD_PAIR_STRING("reason", g->reason ?: ""),
+                SD_JSON_BUILD_PAIR_CONDITION(!!g->history, "events", SD_JSON_BUILD_VARIANT(g->history)),
+                SD_JSON_BUILD_PAIR_VARIANT("containers", containers));
 }
 
 int group_save(struct group *g, struct error *e)
@@ -287,6 +289,21 @@ static int load_rest(const struct loader *l, sd_json_variant *v, struct group *g
         return r;
 }
 
+/* Records of before there were events have none. */
+static int load_history(const struct loader *l, sd_json_variant *record, struct group *g)
+{
+        sd_json_variant *history = sd_json_variant_by_key(record, "events");
+        uint64_t last = 0;
+        int r = history ? history_check(history, l->name, &last, l->e) : 0;
+
+        if (r < 0)
+                return r;
+        if (g->manager->event_number < last)
+                g->manager->event_number = last;
+        g->history = sd_json_variant_ref(history);
+        return 0;
+}
+
 static int read_record(const struct manager *m, const char *name, sd_json_variant **ret, struct error *e)
 {
         _cleanup_free_ char *text = NULL;
@@ -340,6 +357,8 @@ int group_load(struct manager *m, const char *name, struct group **ret, bool *re
         r = load_machine(&l, record, g);
         if (r >= 0)
                 r = load_rest(&l, record, g);
+        if (r >= 0)
+                r = load_history(&l, record, g);
         if (r < 0)
                 return r;
         *ret_rebooted = strcmp(saved_boot, boot) != 0;
@@ -349,8 +368,7 @@ int group_load(struct manager *m, const char *name, struct group **ret, bool *re
 
 /* --- the view --- */
 
-/* RFC 3339, "" for 0. */
-static const char *format_time(uint64_t us, char ret[static 40])
+const char *format_time(uint64_t us, char ret[static 40])
 {
         time_t seconds = (time_t)(us / 1000000);
         struct tm tm;
