@@ -196,12 +196,15 @@ int read_signed(const char *path, size_t max, char **ret, size_t *ret_size, stru
         return *ret ? 0 : -ENOMEM;
 }
 
-int write_signed(const struct trust_signer *signer, const char *text, struct error *e)
+int write_signed(const struct trust_signer *signer, const char *text, size_t max, struct error *e)
 {
         _cleanup_free_ uint8_t *der = NULL;
         size_t size = 0;
         int r;
 
         r = trust_sign(signer, TRUST_BUILD, text, strlen(text), true, &der, &size, e);
+        if (r >= 0 && size > max)
+                r = error_set(e, -EFBIG, "%s: at most %zu bytes expected, found %zu", options.output, max,
+                              size);
         return r < 0 ? r : write_file_atomic(AT_FDCWD, options.output, der, size, 0644, e);
 }

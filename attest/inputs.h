@@ -27,5 +27,6 @@ int open_signer(struct trust_signer **ret, struct error *e);
  * NUL follows. */
 int read_signed(const char *path, size_t max, char **ret, size_t *ret_size, struct error *e);
 
-/* Signs a text for the purpose `build`, with the text inside, and writes it to --output. */
-int write_signed(const struct trust_signer *signer, const char *text, struct error *e);
+/* Signs a text for the purpose `build`, with the text inside, and writes it to --output. -EFBIG: with its
+ * signature it has more than the `max` bytes that its readers take. */
+int write_signed(const struct trust_signer *signer, const char *text, size_t max, struct error *e);

@@ -57,7 +57,7 @@ static int manifest(const char *uki, struct error *e)
                                                  .profile = options.profile ? in.profile.name : NULL,
                                                  .packages = packages},
                         signer, &text, e);
-        return r < 0 ? r : write_signed(signer, text, e);
+        return r < 0 ? r : write_signed(signer, text, MANIFEST_MAX, e);
 }
 
 int verb_manifest(int argc, char **argv)
@@ -124,7 +124,7 @@ static int profile(const char *path, struct error *e)
                 r = read_file(AT_FDCWD, path, FIRMWARE_LOG_MAX, &log, &size, e);
         if (r >= 0)
                 r = profile_record(options.name, log, size, &text, e);
-        return r < 0 ? r : write_signed(signer, text, e);
+        return r < 0 ? r : write_signed(signer, text, PROFILE_MAX, e);
 }
 
 int verb_profile(int argc, char **argv)

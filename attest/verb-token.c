@@ -57,7 +57,7 @@ static int token(struct error *e)
                            SD_JSON_BUILD_PAIR_STRING("volume", options.volume));
         if (r >= 0)
                 r = sd_json_variant_format(v, 0, &text);
-        return r < 0 ? error_errno(e, r, "token") : write_signed(signer, text, e);
+        return r < 0 ? error_errno(e, r, "token") : write_signed(signer, text, TRUST_ATTACHED_MAX, e);
 }
 
 int verb_token(int argc, char **argv)

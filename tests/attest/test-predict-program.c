@@ -55,6 +55,18 @@ Test(program, a_manifest_is_written_shown_and_taken_by_osguard)
         free(text);
 }
 
+/* osguard takes no more than 2 MiB: the machine would not boot. */
+Test(program, a_manifest_that_osguard_cannot_read_is_not_written)
+{
+        shell("{ echo '['; for i in $(seq 1 3999); do printf '{\"name\":\"%%0600d\",\"version\":\"5\","
+              "\"architecture\":\"amd64\",\"source\":\"s\"},' $i; done; "
+              "echo '{\"name\":\"x\",\"version\":\"5\",\"architecture\":\"amd64\",\"source\":\"s\"}]'; } "
+              ">packages.json");
+        expect(2, "manifest.p7m: at most",
+               "manifest uki.efi " FILES " --packages=packages.json " SIGN " -o manifest.p7m");
+        shell("test ! -e manifest.p7m");
+}
+
 Test(program, the_answer_is_no_where_a_signature_or_a_file_is_not_right)
 {
         expect(0, "", "manifest uki.efi " FILES " " SIGN " -o manifest.p7m");
