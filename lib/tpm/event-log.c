@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "tpm/internal.h"
 
 #define ALG_SHA256 0x000bu
 
@@ -18,6 +19,8 @@ struct event_log {
         struct tpm *tpm;
         unsigned pcr;
         uint64_t next;
+        uint8_t value[32]; /* of the PCR, SHA-256 bank, after the events so far */
+        bool unsettled;    /* nobody knows whether the PCR has the last record */
         int fd;
         char *mark;
 };
@@ -117,15 +120,73 @@ int event_digest(const char *name, const void *data, size_t size, uint8_t ret[st
         return r;
 }
 
+static int value_after(const struct event_log *log, const struct tpm_digests *digests, uint8_t ret[static 32],
+                       struct error *e)
+{
+        uint8_t state[64];
+
+        memcpy(state, log->value, 32);
+        for (size_t i = 0; i < digests->n; i++)
+                if (digests->digest[i].algorithm == ALG_SHA256)
+                        memcpy(state + 32, digests->digest[i].bytes, 32);
+        return tpm_sha256(state, sizeof(state), ret, e);
+}
+
+static int take(struct event_log *log, const uint8_t value[static 32], struct error *e)
+{
+        char mark[24];
+
+        memcpy(log->value, value, 32);
+        log->next++;
+        (void)snprintf(mark, sizeof(mark), "%lu\n", (unsigned long)log->next);
+        return write_file_atomic(AT_FDCWD, log->mark, mark, strlen(mark), 0644, e);
+}
+
+/* An error may hide that the TPM took the event; the PCR tells. */
+static void settle(struct event_log *log, const uint8_t value[static 32], off_t end)
+{
+        uint8_t found[32];
+
+        log->unsettled = true;
+        if (tpm_pcr_read(log->tpm, log->pcr, found, NULL) < 0)
+                return;
+        if (memcmp(found, value, 32) == 0)
+                log->unsettled = take(log, value, NULL) < 0;
+        else if (memcmp(found, log->value, 32) == 0)
+                log->unsettled = ftruncate(log->fd, end) < 0;
+}
+
+static int extend(struct event_log *log, const struct buffer *record, const struct tpm_digests *digests,
+                  struct error *e)
+{
+        const off_t end = lseek(log->fd, 0, SEEK_END);
+        uint8_t value[32];
+        int r;
+
+        r = value_after(log, digests, value, e);
+        if (r < 0)
+                return r;
+        r = write_full(log->fd, record->bytes, record->size);
+        if (r < 0)
+                (void)error_errno(e, r, "write");
+        if (r >= 0)
+                r = tpm_pcr_extend(log->tpm, log->pcr, digests, e);
+        if (r >= 0)
+                return take(log, value, e);
+        settle(log, value, end);
+        return r;
+}
+
 int event_log_append(struct event_log *log, const char *name, const void *data, size_t size, struct error *e)
 {
         _cleanup_free_ uint8_t *content_bytes = NULL, *bytes = NULL;
         struct buffer content = {}, record;
         struct tpm_digests digests;
         uint8_t sequence[8], pcr[4];
-        char mark[24];
         int r;
 
+        if (log->unsettled)
+                return error_set(e, -EIO, "event %s: a log that agrees with its PCR expected", name);
         r = make_content(name, data, size, &content, e);
         if (r < 0)
                 return r;
@@ -143,15 +204,8 @@ int event_log_append(struct event_log *log, const char *name, const void *data, 
         put_tlv(&record, CEL_PCR, pcr, sizeof(pcr));
         put_digests(&record, &digests);
         put_tlv(&record, CEL_CONTENT_HOLDFAST, content.bytes, content.size);
-        r = write_full(log->fd, record.bytes, record.size);
-        if (r < 0)
-                return error_errno(e, r, "event log: %s", name);
-        r = tpm_pcr_extend(log->tpm, log->pcr, &digests, e);
-        if (r < 0)
-                return error_prefix(e, r, "event %s", name);
-        log->next++;
-        (void)snprintf(mark, sizeof(mark), "%lu\n", (unsigned long)log->next);
-        return write_file_atomic(AT_FDCWD, log->mark, mark, strlen(mark), 0644, e);
+        r = extend(log, &record, &digests, e);
+        return r < 0 ? error_prefix(e, r, "event %s", name) : 0;
 }
 
 struct tlv {

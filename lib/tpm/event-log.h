@@ -30,7 +30,8 @@ int event_log_create(const char *path, unsigned pcr, struct tpm *tpm, struct eve
 struct event_log *event_log_free(struct event_log *log);
 DEFINE_CLEANUP(struct event_log *, event_log_free)
 
-/* Writes, extends and marks one event. The digest is over the content: the TLVs of name and data. */
+/* Writes, extends and marks one event. The digest is over the content: the TLVs of name and data. After an
+ * error the record is gone unless the PCR has it; -EIO from then on where the TPM does not say. */
 int event_log_append(struct event_log *log, const char *name, const void *data, size_t size, struct error *e);
 
 /* SHA-256 of an event's content: what event_log_append() extends into that bank. Needs no TPM. */

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "fault.h"
 #include "swtpm.h"
 #include "tpm/event-log.h"
 
@@ -61,6 +63,40 @@ Test(event_log, replay_equals_pcr, .init = start, .fini = stop)
         cr_expect_str_eq(mark, "3\n");
         free(mark);
         free(log);
+}
+
+/* PCR_Extend goes wrong, seen by the TPM or not; what comes next still finds a log to follow. */
+static void spoil(struct fault_proxy *proxy, enum fault_kind kind)
+{
+        _cleanup_(event_log_free_ptr) struct event_log *log = NULL;
+        _cleanup_free_ char *text = NULL;
+        uint8_t replayed[32], pcr[32];
+        struct error e = {};
+        size_t size = 0;
+
+        (void)unlink(log_path);
+        tpm = tpm_free(tpm);
+        swtpm_restart(&machine);
+        cr_assert_eq(tpm_open(fault_tcti(proxy), &tpm, &e), 0, "%s", e.message);
+        cr_assert_eq(event_log_create(log_path, 14, tpm, &log, &e), 0, "%s", e.message);
+        cr_assert_eq(event_log_append(log, "image", "{}", 2, &e), 0, "%s", e.message);
+        fault_set(proxy, 1, kind, 0x101);
+        cr_assert_lt(event_log_append(log, "root", "abc", 3, &e), 0);
+        cr_assert_eq(event_log_append(log, "failure", "x", 1, &e), 0, "%s", e.message);
+        cr_assert_eq(read_file(AT_FDCWD, log_path, 1 << 20, &text, &size, &e), 0, "%s", e.message);
+        cr_assert_eq(event_log_replay((uint8_t *)text, size, replayed, &e), 0, "%s", e.message);
+        cr_assert_eq(tpm_pcr_read(tpm, 14, pcr, &e), 0, "%s", e.message);
+        cr_expect_arr_eq(replayed, pcr, 32);
+}
+
+Test(event_log, replay_equals_pcr_after_an_error_of_the_tpm, .init = start, .fini = stop, .timeout = 120)
+{
+        struct fault_proxy *proxy = fault_start(&machine);
+
+        spoil(proxy, FAULT_RC);
+        spoil(proxy, FAULT_LOST);
+        tpm = tpm_free(tpm);
+        fault_stop(proxy);
 }
 
 Test(event_log, records_can_be_read, .init = start, .fini = stop)
