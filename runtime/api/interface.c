@@ -19,6 +19,8 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
         SD_VARLINK_DEFINE_FIELD(imageDigest, SD_VARLINK_STRING, 0),
         SD_VARLINK_DEFINE_FIELD_BY_TYPE(state, ContainerState, 0),
         SD_VARLINK_DEFINE_FIELD(restartCount, SD_VARLINK_INT, 0),
+        SD_VARLINK_FIELD_COMMENT("It runs, and its readiness probe, if it has one, passes"),
+        SD_VARLINK_DEFINE_FIELD(ready, SD_VARLINK_BOOL, 0),
         SD_VARLINK_FIELD_COMMENT("Of the last run that ended: 0 to 255, 128 + signal"),
         SD_VARLINK_DEFINE_FIELD(exitCode, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
         SD_VARLINK_FIELD_COMMENT("Completed, Error, OOMKilled, CrashLoopBackOff, PodInitializing"),

@@ -463,6 +463,7 @@ void container_start(struct container *c)
 
 void container_terminate(struct container *c)
 {
+        probes_stop(c);
         if (c->pidfd >= 0)
                 (void)pidfd_send_signal(c->pidfd, SIGTERM, NULL, 0);
 }
@@ -515,6 +516,7 @@ void container_clean(struct container *c)
         struct operation_options options = {.keep_fd = -EBADF};
         struct error e;
 
+        probes_stop(c);
         container_directory(c, NULL, directory);
         cgroup_of_container(c, cgroup);
         cgroup_kill(cgroup);
@@ -547,6 +549,7 @@ void container_arm(struct container *c, uint64_t deadline_ms)
 void container_done(struct container *c)
 {
         operation_drop(c->operation);
+        probes_stop(c);
         (void)sd_event_source_disable_unref(c->pid_source);
         (void)sd_event_source_disable_unref(c->timer);
         for (int stream = 0; stream < 2; stream++) {

@@ -76,7 +76,7 @@ static int init_container_to_json(const struct definition_container *c, sd_json_
 static int container_to_json(const struct definition_container *c, sd_json_variant **ret)
 {
         _cleanup_json_ sd_json_variant *ports = NULL, *environment = NULL, *mounts = NULL, *requests = NULL,
-                                       *limits = NULL;
+                                       *limits = NULL, *liveness = NULL, *readiness = NULL;
         int r;
 
         r = ports_to_json(c->ports, c->n_ports, &ports);
@@ -88,6 +88,10 @@ static int container_to_json(const struct definition_container *c, sd_json_varia
                 r = amounts_to_json(c->cpu_request, c->memory_request, &requests);
         if (r >= 0)
                 r = amounts_to_json(c->cpu_limit, c->memory_limit, &limits);
+        if (r >= 0 && c->probes[PROBE_LIVENESS])
+                r = definition_probe_to_json(c->probes[PROBE_LIVENESS], &liveness);
+        if (r >= 0 && c->probes[PROBE_READINESS])
+                r = definition_probe_to_json(c->probes[PROBE_READINESS], &readiness);
         if (r < 0)
                 return r;
         return sd_json_buildo(
@@ -98,6 +102,10 @@ static int container_to_json(const struct definition_container *c, sd_json_varia
                         SD_JSON_BUILD_PAIR_VARIANT("ports", ports),
                         SD_JSON_BUILD_PAIR_VARIANT("environmentVariables", environment),
                         SD_JSON_BUILD_PAIR_CONDITION(!!mounts, "volumeMounts", SD_JSON_BUILD_VARIANT(mounts)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!liveness, "livenessProbe",
+                                                     SD_JSON_BUILD_VARIANT(liveness)),
+                        SD_JSON_BUILD_PAIR_CONDITION(!!readiness, "readinessProbe",
+                                                     SD_JSON_BUILD_VARIANT(readiness)),
                         SD_JSON_BUILD_PAIR_OBJECT("resources",
                                                   SD_JSON_BUILD_PAIR_VARIANT("requests", requests),
                                                   SD_JSON_BUILD_PAIR_VARIANT("limits", limits))));

@@ -18,3 +18,9 @@ int definition_volumes_to_json(const struct definition *d, sd_json_variant **ret
 int definition_mounts_to_json(const struct definition_container *c, sd_json_variant **ret);
 void definition_free_volumes(struct definition_volume *volumes, size_t n);
 void definition_free_mounts(struct definition_mount *mounts, size_t n);
+
+/* definition-probe.c: livenessProbe and readinessProbe of a struct definition_container. */
+int definition_read_liveness(struct reader *r, const struct node *n, void *target);
+int definition_read_readiness(struct reader *r, const struct node *n, void *target);
+int definition_probe_to_json(const struct definition_probe *p, sd_json_variant **ret);
+struct definition_probe *definition_free_probe(struct definition_probe *p);

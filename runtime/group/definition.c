@@ -241,9 +241,10 @@ static int read_container_properties(struct reader *r, const struct node *n, voi
                                                      {"environmentVariables", read_environment, false},
                                                      {"resources", read_resources, true},
                                                      {"volumeMounts", definition_read_mounts, false},
+                                                     {"livenessProbe", definition_read_liveness, false},
+                                                     {"readinessProbe", definition_read_readiness, false},
                                                      {}};
-        static const char *const later[] = {"livenessProbe",   "readinessProbe", "configMap",
-                                            "securityContext", "instanceView",   NULL};
+        static const char *const later[] = {"configMap", "securityContext", "instanceView", NULL};
 
         return reader_map(r, n, fields, later, target);
 }
@@ -308,6 +309,8 @@ static void free_containers(struct definition_container *list, size_t n)
                 free(c->environment);
                 free(c->ports);
                 definition_free_mounts(c->mounts, c->n_mounts);
+                for (size_t k = 0; k < PROBES_; k++)
+                        (void)definition_free_probe(c->probes[k]);
                 free(c->image);
                 free(c->name);
         }

@@ -48,6 +48,14 @@ struct definition_mount {
         bool read_only;
 };
 
+/* As in Kubernetes: a GET answered with 200 to 399 is a success. */
+struct definition_probe {
+        char *path;
+        uint16_t port;
+        unsigned delay_s, period_s, timeout_s;
+        unsigned failures, successes; /* so many in a row count */
+};
+
 struct definition_container {
         char *name;
         char *image;
@@ -58,6 +66,7 @@ struct definition_container {
         size_t n_environment;
         struct definition_mount *mounts;
         size_t n_mounts;
+        struct definition_probe *probes[PROBES_]; /* NULL: none of that kind */
         uint64_t cpu_request, cpu_limit; /* thousandths of a processor; an init container has the group's */
         uint64_t memory_request, memory_limit; /* bytes; likewise */
 };

@@ -24,6 +24,9 @@ void group_effect(struct group *g, const struct effect *effect)
         case EFFECT_CLEAN:
                 container_clean(c);
                 break;
+        case EFFECT_PROBE:
+                probes_start(c);
+                break;
         case EFFECT_TIMER:
                 container_arm(c, g->machine.containers[effect->container].deadline_ms);
                 break;

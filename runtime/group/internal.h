@@ -37,6 +37,8 @@ struct output {
         struct log_line *line;
 };
 
+struct probe;
+
 struct container {
         struct group *group;
         size_t index;
@@ -48,8 +50,9 @@ struct container {
         int pidfd;
         sd_event_source *pid_source, *timer;
         struct output outputs[2];
-        struct operation *operation; /* the executor is busy with it */
-        bool exit_pending;           /* it ended while the executor was busy */
+        struct probe *probes[PROBES_]; /* NULL: not at work */
+        struct operation *operation;   /* the executor is busy with it */
+        bool exit_pending;             /* it ended while the executor was busy */
         bool out_of_memory;
         uint64_t await_until_ms;          /* while its init is waited for */
         uint64_t started_us, finished_us; /* CLOCK_REALTIME, 0: not yet */
@@ -113,6 +116,7 @@ void manager_say(struct manager *m, const char *format, ...) __attribute__((form
  * is kept for whoever asks for an image. */
 void manager_find_store(struct manager *m);
 void group_event(struct group *g, enum event_type type, size_t container, int status);
+void group_probed(struct container *c, enum probe_kind kind, bool failed, uint32_t threshold);
 void group_answer(struct group *g);
 void group_fail(struct group *g, const struct error *e);
 uint64_t now_ms(void); /* CLOCK_BOOTTIME */
@@ -146,6 +150,10 @@ void container_directory(const struct container *c, const char *name, char ret[s
 int container_watch(struct container *c);
 struct container_fact container_look(struct container *c);
 void container_done(struct container *c);
+
+/* probe.c: probes a running container by its definition, each result an event, until it is stopped. */
+void probes_start(struct container *c);
+void probes_stop(struct container *c);
 
 /* output.c */
 int output_open(struct container *c, int ret_write_ends[static 2], struct error *e);

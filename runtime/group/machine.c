@@ -13,6 +13,9 @@
 #define BACKOFF_MAX_MS UINT64_C(300000)
 #define BACKOFF_FORGET_MS UINT64_C(600000)
 
+/* What a container has between being told to end and being killed, where its liveness probe is the reason. */
+#define LIVENESS_GRACE_MS UINT64_C(10000)
+
 /* What a status is called where the executor never gave one. */
 #define STATUS_NOT_STARTED 128
 
@@ -64,12 +67,12 @@ static void clean(struct machine *m, size_t i, struct effects *effects)
         emit(effects, EFFECT_CLEAN, i);
 }
 
-static void terminate(struct machine *m, size_t i, uint64_t now_ms, struct effects *effects)
+static void terminate(struct machine *m, size_t i, uint64_t deadline_ms, struct effects *effects)
 {
         struct machine_container *c = &m->containers[i];
 
         c->phase = CONTAINER_STOPPING;
-        c->deadline_ms = now_ms + m->stop_timeout_ms;
+        c->deadline_ms = deadline_ms;
         emit(effects, EFFECT_TERMINATE, i);
         emit(effects, EFFECT_TIMER, i);
 }
@@ -122,7 +125,13 @@ static void wind_down(struct machine *m, size_t i, uint64_t now_ms, struct effec
                 clean(m, i, effects);
                 break;
         case CONTAINER_RUNNING:
-                terminate(m, i, now_ms, effects);
+                terminate(m, i, now_ms + m->stop_timeout_ms, effects);
+                break;
+        case CONTAINER_STOPPING: /* told already: a shorter patience counts */
+                if (c->deadline_ms <= now_ms + m->stop_timeout_ms)
+                        break;
+                c->deadline_ms = now_ms + m->stop_timeout_ms;
+                emit(effects, EFFECT_TIMER, i);
                 break;
         default:
                 break;
@@ -160,16 +169,6 @@ static void stop(struct machine *m, enum group_want want, uint64_t timeout_ms, u
                 forget(m, effects);
                 return;
         }
-        /* Asked again while it stops: a shorter patience counts, for those too that were told already. */
-        if (m->phase == GROUP_STOPPING && timeout_ms < m->stop_timeout_ms)
-                for (size_t i = 0; i < m->n; i++) {
-                        struct machine_container *c = &m->containers[i];
-
-                        if (c->phase != CONTAINER_STOPPING || c->deadline_ms <= now_ms + timeout_ms)
-                                continue;
-                        c->deadline_ms = now_ms + timeout_ms;
-                        emit(effects, EFFECT_TIMER, i);
-                }
         if (m->phase != GROUP_STOPPING || timeout_ms < m->stop_timeout_ms)
                 m->stop_timeout_ms = timeout_ms;
         if (m->phase == GROUP_PREPARING || m->phase == GROUP_RELEASING)
@@ -233,8 +232,30 @@ static void started(struct machine *m, size_t i, uint64_t now_ms, struct effects
                 return;
         c->phase = CONTAINER_RUNNING;
         c->started_ms = now_ms;
+        c->ready = false;
+        memset(c->probes, 0, sizeof(c->probes));
         if (m->want != WANT_RUN)
                 wind_down(m, i, now_ms, effects);
+        else if (!is_init(m, i))
+                emit(effects, EFFECT_PROBE, i);
+}
+
+static void probed(struct machine *m, size_t i, const struct event *event, struct effects *effects)
+{
+        struct machine_container *c = &m->containers[i];
+
+        if (c->phase != CONTAINER_RUNNING)
+                return;
+        if (c->probes[event->probe].failed != event->failed)
+                c->probes[event->probe].n = 0;
+        c->probes[event->probe].failed = event->failed;
+        if (++c->probes[event->probe].n < event->threshold)
+                return;
+        c->probes[event->probe].n = 0;
+        if (event->probe == PROBE_READINESS)
+                c->ready = !event->failed;
+        else if (event->failed)
+                terminate(m, i, event->now_ms + LIVENESS_GRACE_MS, effects);
 }
 
 static void start_failed(struct machine *m, size_t i, int status, uint64_t now_ms, struct effects *effects)
@@ -374,6 +395,9 @@ void machine_step(struct machine *m, const struct event *event, struct effects *
         case EVENT_DEADLINE:
                 deadline(m, event->container, event->now_ms, ret);
                 break;
+        case EVENT_PROBED:
+                probed(m, event->container, event, ret);
+                break;
         case EVENT_RELEASED:
                 released(m, ret);
                 break;
@@ -446,7 +470,9 @@ static void recover_container(struct machine *m, size_t i, const struct containe
                         emit(effects, EFFECT_TERMINATE, i);
                         emit(effects, EFFECT_TIMER, i);
                 } else if (m->want != WANT_RUN) {
-                        terminate(m, i, now_ms, effects);
+                        terminate(m, i, now_ms + m->stop_timeout_ms, effects);
+                } else if (!is_init(m, i)) {
+                        emit(effects, EFFECT_PROBE, i);
                 }
                 break;
         case CONTAINER_CLEANING:

@@ -38,6 +38,8 @@ enum group_phase {
         GROUP_PHASES_
 };
 
+enum probe_kind { PROBE_LIVENESS, PROBE_READINESS, PROBES_ };
+
 enum group_want { WANT_RUN, WANT_STOP, WANT_DELETE };
 
 struct machine_container {
@@ -49,6 +51,11 @@ struct machine_container {
         uint64_t started_ms;  /* last start, on the caller's clock */
         uint64_t deadline_ms; /* STOPPING, BACKOFF */
         bool again;           /* CLEANING: create it again at once, it never ran */
+        bool ready;           /* its readiness probe passes */
+        struct {
+                bool failed;
+                uint32_t n; /* so many results in a row */
+        } probes[PROBES_];  /* these and ready are not saved: a new caller counts anew */
 };
 
 struct machine {
@@ -72,6 +79,7 @@ enum event_type {
         EVENT_EXITED,       /* status */
         EVENT_CLEANED,
         EVENT_DEADLINE, /* of a container; early ones are ignored */
+        EVENT_PROBED,   /* probe, failed; threshold: how many such results in a row count */
         EVENT_RELEASED,
         EVENT_STOP,   /* timeout_ms */
         EVENT_DELETE, /* timeout_ms */
@@ -82,6 +90,9 @@ struct event {
         enum event_type type;
         size_t container;
         int status;
+        enum probe_kind probe;
+        bool failed;
+        uint32_t threshold;
         uint64_t timeout_ms;
         uint64_t now_ms; /* a clock that never steps back and counts suspend: CLOCK_BOOTTIME */
 };
@@ -93,6 +104,7 @@ enum effect_type {
         EFFECT_TERMINATE, /* ask the container to end; EXITED follows, or the deadline */
         EFFECT_KILL,      /* EXITED follows */
         EFFECT_CLEAN,     /* answers CLEANED, always */
+        EFFECT_PROBE,     /* begin to probe it; PROBED follows until it is terminated or cleaned */
         EFFECT_TIMER,     /* DEADLINE is wanted at deadline_ms of the container */
         EFFECT_RELEASE,   /* answers RELEASED, always */
         EFFECT_FORGET,    /* remove every trace; the machine is not used again */

@@ -234,6 +234,19 @@ void group_event(struct group *g, enum event_type type, size_t container, int st
         enqueue(g->manager, &work);
 }
 
+void group_probed(struct container *c, enum probe_kind kind, bool failed, uint32_t threshold)
+{
+        struct work work = {.group = c->group,
+                            .is_event = true,
+                            .event = {.type = EVENT_PROBED,
+                                      .container = c->index,
+                                      .probe = kind,
+                                      .failed = failed,
+                                      .threshold = threshold}};
+
+        enqueue(c->group->manager, &work);
+}
+
 static void enqueue_effects(struct group *g, const struct effects *effects)
 {
         for (size_t i = 0; i < effects->n; i++) {
@@ -290,7 +303,8 @@ static void step(struct group *g, struct event *event)
         machine_step(&g->machine, event, &effects);
         explain_failure(g);
         group_explain(g, &before, event);
-        if (group_save(g, &e) < 0)
+        /* a result that changes nothing else has nothing that is saved */
+        if ((event->type != EVENT_PROBED || effects.n > 0) && group_save(g, &e) < 0)
                 manager_say(g->manager, "group \"%s\": %s", g->definition->name, e.message);
         enqueue_effects(g, &effects);
         if (g->machine.phase != GROUP_GONE) /* else when it really is */

@@ -408,6 +408,9 @@ static int container_view(const struct container *c, sd_json_variant **ret)
                 SD_JSON_BUILD_PAIR_STRING("imageDigest", c->image_digest),
                 SD_JSON_BUILD_PAIR_STRING("state", container_state_name(m)),
                 SD_JSON_BUILD_PAIR_UNSIGNED("restartCount", m->restarts),
+                SD_JSON_BUILD_PAIR_BOOLEAN("ready",
+                                           m->phase == CONTAINER_RUNNING &&
+                                                   (m->ready || !c->definition->probes[PROBE_READINESS])),
                 SD_JSON_BUILD_PAIR_CONDITION(m->has_exit, "exitCode", SD_JSON_BUILD_INTEGER(m->exit_status)),
                 SD_JSON_BUILD_PAIR_CONDITION(reason[0] != '\0', "reason", SD_JSON_BUILD_STRING(reason)),
                 SD_JSON_BUILD_PAIR_CONDITION(running, "pid", SD_JSON_BUILD_UNSIGNED((unsigned)c->pid)),

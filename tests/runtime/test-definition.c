@@ -86,6 +86,32 @@ Test(definition, init_containers)
         }
 }
 
+Test(definition, probes)
+{
+        static const char text[] = GROUP(CONTAINER("c", "      livenessProbe: {httpGet: {path: /live, port: "
+                                                        "80, scheme: http}, periodSeconds: 5}\n"
+                                                        "      readinessProbe: {httpGet: {port: 81}, "
+                                                        "initialDelaySeconds: 7, timeoutSeconds: 2, "
+                                                        "failureThreshold: 4, successThreshold: 6}\n"),
+                                         "");
+        _cleanup_(definition_free_ptr) struct definition *first = NULL, *d = NULL;
+        _cleanup_json_ sd_json_variant *v = NULL;
+        const struct definition_probe *live, *ready;
+        struct error e = {};
+
+        cr_assert_eq(parse(text, &first, &e), 0, "%s", e.message);
+        cr_assert_geq(definition_to_json(first, &v), 0);
+        cr_assert_eq(definition_from_json(v, &d, &e), 0, "%s", e.message);
+        live = d->containers[0].probes[PROBE_LIVENESS];
+        ready = d->containers[0].probes[PROBE_READINESS];
+        cr_assert_str_eq(live->path, "/live");
+        cr_assert(live->port == 80 && live->delay_s == 0 && live->period_s == 5 && live->timeout_s == 1);
+        cr_assert(live->failures == 3 && live->successes == 1);
+        cr_assert_str_eq(ready->path, "/");
+        cr_assert(ready->port == 81 && ready->delay_s == 7 && ready->period_s == 10 && ready->timeout_s == 2);
+        cr_assert(ready->failures == 4 && ready->successes == 6);
+}
+
 Test(definition, volumes)
 {
         static const char text[] = GROUP(
@@ -200,6 +226,28 @@ static struct bad bad[] = {
          "the resources of the whole group"},
         {"name: g\nproperties:\n  initContainers: [{name: d, properties: {image: i}}]\n  containers: []\n",
          "f:4:3: properties.containers: at least one container expected, found none"},
+        {GROUP(CONTAINER("c", "      livenessProbe: {periodSeconds: 5}\n"), ""),
+         "f:7:7: properties.containers[0].properties.livenessProbe: property \"httpGet\" expected, not "
+         "found"},
+        {GROUP(CONTAINER("c", "      livenessProbe: {httpGet: {port: 1}, successThreshold: 2}\n"), ""),
+         "f:7:7: properties.containers[0].properties.livenessProbe: successThreshold 1 expected, found 2"},
+        {GROUP(CONTAINER("c", "      readinessProbe: {httpGet: {port: 0}}\n"), ""),
+         "f:7:34: properties.containers[0].properties.readinessProbe.httpGet.port: 1 to 65535 expected, "
+         "found 0"},
+        {GROUP(CONTAINER("c", "      readinessProbe: {httpGet: {port: 1, path: \"/a b\"}}\n"), ""),
+         "f:7:43: properties.containers[0].properties.readinessProbe.httpGet.path: a path in printable "
+         "ASCII"},
+        {GROUP(CONTAINER("c", "      readinessProbe: {httpGet: {port: 1, path: \"/a\\r\\nX: y\"}}\n"), ""),
+         "f:7:43: properties.containers[0].properties.readinessProbe.httpGet.path: a path in printable "
+         "ASCII"},
+        {GROUP(CONTAINER("c", "      readinessProbe: {httpGet: {port: 1, scheme: https}}\n"), ""),
+         "f:7:43: properties.containers[0].properties.readinessProbe.httpGet.scheme: not supported yet: "
+         "https"},
+        {GROUP(CONTAINER("c", "      readinessProbe: {httpGet: {port: 1}, timeoutSeconds: 0}\n"), ""),
+         "f:7:44: properties.containers[0].properties.readinessProbe.timeoutSeconds: 1 to 86400 expected, "
+         "found 0"},
+        {GROUP(CONTAINER("c", "      livenessProbe: {exec: {command: [/x]}}\n"), ""),
+         "f:7:23: properties.containers[0].properties.livenessProbe: not supported yet: exec"},
         {GROUP(CONTAINER("c", ""), "  volumes: [{name: v}]\n"),
          "f:8:13: properties.volumes[0]: emptyDir or secret expected, found neither"},
         {GROUP(CONTAINER("c", ""), "  volumes: [{name: v, emptyDir: {}, secret: {a: YQ==}}]\n"),
@@ -240,8 +288,6 @@ static struct bad bad[] = {
         {GROUP("    []\n", ""), "f:3:3: properties.containers: at least one container expected, found none"},
         {GROUP(CONTAINER("c", "") CONTAINER("c", ""), ""),
          "f:8:5: properties.containers: container \"c\" is there twice"},
-        {GROUP(CONTAINER("c", "      livenessProbe: {}\n"), ""),
-         "f:7:7: properties.containers[0].properties: not supported yet: livenessProbe"},
         {GROUP(CONTAINER("c", "      comand: []\n"), ""),
          "f:7:7: properties.containers[0].properties: unknown property \"comand\", did you mean "
          "\"command\"?"},

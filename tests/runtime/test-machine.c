@@ -256,6 +256,78 @@ Test(machine, a_stop_does_not_change_how_a_group_ended)
         cr_assert_eq(count(EFFECT_FORGET), 1);
 }
 
+static void probe(struct machine *m, enum probe_kind kind, bool failed, uint32_t threshold, uint64_t now)
+{
+        struct event event = {
+                .type = EVENT_PROBED, .probe = kind, .failed = failed, .threshold = threshold, .now_ms = now};
+
+        machine_step(m, &event, &effects);
+}
+
+Test(machine, liveness_ends_a_container_that_fails_in_a_row)
+{
+        struct machine m;
+
+        run_group(&m, RESTART_ALWAYS, 1);
+        cr_assert_eq(count(EFFECT_PROBE), 1);
+        probe(&m, PROBE_LIVENESS, true, 3, 10);
+        probe(&m, PROBE_LIVENESS, true, 3, 20);
+        probe(&m, PROBE_LIVENESS, false, 1, 30);
+        probe(&m, PROBE_LIVENESS, true, 3, 40);
+        probe(&m, PROBE_LIVENESS, true, 3, 50);
+        cr_assert_eq(effects.n, 0, "a success in between");
+        probe(&m, PROBE_LIVENESS, true, 3, 60);
+        cr_assert_eq(count(EFFECT_TERMINATE), 1);
+        cr_assert_eq(m.containers[0].deadline_ms, 10060);
+        probe(&m, PROBE_LIVENESS, true, 1, 70);
+        cr_assert_eq(effects.n, 0, "once");
+        send(&m, EVENT_DEADLINE, 0, 0, 10060);
+        cr_assert_eq(count(EFFECT_KILL), 1);
+        send(&m, EVENT_EXITED, 0, 137, 10070);
+        send(&m, EVENT_CLEANED, 0, 0, 10080);
+        cr_assert_eq(m.containers[0].phase, CONTAINER_BACKOFF);
+        cr_assert_eq(m.phase, GROUP_RUNNING);
+        send(&m, EVENT_DEADLINE, 0, 0, 10080);
+        send(&m, EVENT_CREATED, 0, 0, 10090);
+        send(&m, EVENT_STARTED, 0, 0, 10100);
+        cr_assert_eq(count(EFFECT_PROBE), 1);
+        cr_assert_eq(m.containers[0].restarts, 1);
+}
+
+Test(machine, a_stop_shortens_what_liveness_grants)
+{
+        struct event event = {.type = EVENT_STOP, .timeout_ms = 1000, .now_ms = 20};
+        struct machine m;
+
+        run_group(&m, RESTART_ALWAYS, 1);
+        probe(&m, PROBE_LIVENESS, true, 1, 10);
+        cr_assert_eq(m.containers[0].deadline_ms, 10010);
+        machine_step(&m, &event, &effects);
+        cr_assert_eq(m.containers[0].deadline_ms, 1020);
+        cr_assert_eq(count(EFFECT_TIMER), 1);
+        cr_assert_eq(count(EFFECT_TERMINATE), 0);
+}
+
+Test(machine, readiness_comes_and_goes)
+{
+        struct container_fact alive = {.fact = FACT_ALIVE};
+        struct machine m;
+
+        run_group(&m, RESTART_NEVER, 1);
+        cr_assert(!m.containers[0].ready);
+        probe(&m, PROBE_READINESS, false, 2, 10);
+        cr_assert(!m.containers[0].ready);
+        probe(&m, PROBE_READINESS, false, 2, 20);
+        cr_assert(m.containers[0].ready);
+        probe(&m, PROBE_READINESS, true, 2, 30);
+        cr_assert(m.containers[0].ready);
+        probe(&m, PROBE_READINESS, true, 2, 40);
+        cr_assert(!m.containers[0].ready);
+        cr_assert_eq(effects.n, 0);
+        machine_recover(&m, &alive, false, 50, &effects);
+        cr_assert_eq(count(EFFECT_PROBE), 1, "probed on by the next daemon");
+}
+
 /* A run that fails leaves nothing. */
 Test(machine, failure_before_it_ran_undoes_the_group)
 {
@@ -327,7 +399,7 @@ Test(machine, recover_finishes_what_was_begun)
 
         run_group(&m, RESTART_NEVER, 1);
         machine_recover(&m, &alive, false, 50, &effects);
-        cr_assert_eq(effects.n, 0);
+        cr_assert_eq(effects.n, count(EFFECT_PROBE));
         machine_recover(&m, &seven, false, 50, &effects);
         cr_assert_eq(count(EFFECT_CLEAN), 1);
         cr_assert_eq(m.containers[0].exit_status, 7, "the status that nobody was there to see");
@@ -495,6 +567,7 @@ static void answer_one(struct world *w)
                 w->prepared = false;
                 tell(w, EVENT_RELEASED, 0, 0);
                 break;
+        case EFFECT_PROBE:
         case EFFECT_FORGET:
                 break;
         }
@@ -521,6 +594,13 @@ static void kill_daemon(struct world *w)
                         facts[i] = (struct container_fact){.fact = FACT_NOTHING, .status = 137};
         }
         machine_recover(&w->m, facts, false, w->now, &effects);
+        begin_effects(w);
+}
+
+/* Of the first container's probes. */
+static void result(struct world *w)
+{
+        probe(&w->m, random_of(w, PROBES_), random_of(w, 2), 1 + random_of(w, 3), w->now);
         begin_effects(w);
 }
 
@@ -563,6 +643,8 @@ Test(machine, any_order_of_events_ends_well, .timeout = 60)
                                 tell(&w, EVENT_DELETE, 0, 0);
                         else if (what < 10)
                                 die(&w, random_of(&w, (unsigned)w.m.n));
+                        else if (what == 10)
+                                result(&w);
                         else if (what < 12) /* noise: a timer of an earlier life */
                                 tell(&w, EVENT_DEADLINE, random_of(&w, (unsigned)w.m.n), 0);
                         else if (w.n > 0)
