@@ -2,7 +2,9 @@
 /* groupctl: the operator's client of groupd, and the two ends of the pipe into a machine (bridge, broker). */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/args.h"
 #include "base/cleanup.h"
@@ -15,8 +17,9 @@
 #include "runtime/groupctl.h"
 
 struct groupctl groupctl = {.machine = GROUPS_SOCKET};
-static const char *port, *listen_path;
-static uint64_t stop_timeout = 10;
+static const char *port, *listen_path, *since;
+static uint64_t stop_timeout = 10, tail = UINT64_MAX;
+static bool previous;
 
 static int out_of_memory(int r)
 {
@@ -98,15 +101,53 @@ static int verb_version(int argc, char **argv)
         return groupctl_call(GROUPS_INTERFACE ".Version", NULL, NULL, print_version);
 }
 
+/* "90s", "10m", "2h", "1d": that long ago; or a time of RFC 3339 in UTC. */
+static int parse_since(const char *text, uint64_t *ret_us)
+{
+        static const char units[] = "smhd";
+        static const uint64_t seconds[] = {1, 60, 3600, 86400};
+        uint64_t now = (uint64_t)time(NULL), n;
+        struct tm tm = {};
+        const char *unit;
+        char *end;
+
+        errno = 0;
+        n = strtoull(text, &end, 10);
+        unit = *end ? strchr(units, *end) : NULL;
+        if (unit && end > text && end[1] == '\0' && errno == 0 && text[0] >= '0' && text[0] <= '9' &&
+            n <= now / seconds[unit - units]) {
+                *ret_us = (now - n * seconds[unit - units]) * 1000000;
+                return 0;
+        }
+        end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        if (!end || *end || timegm(&tm) < 0)
+                return -EINVAL;
+        *ret_us = (uint64_t)timegm(&tm) * 1000000;
+        return 0;
+}
+
 static int verb_logs(int argc, char **argv)
 {
         _cleanup_json_ sd_json_variant *parameters = NULL;
+        uint64_t since_us = 0;
         int r;
 
-        r = sd_json_buildo(&parameters, SD_JSON_BUILD_PAIR_STRING("name", argv[0]),
-                           SD_JSON_BUILD_PAIR_CONDITION(!!groupctl.container, "container",
-                                                        SD_JSON_BUILD_STRING(groupctl.container)),
-                           SD_JSON_BUILD_PAIR_BOOLEAN("follow", groupctl.follow));
+        if (since && parse_since(since, &since_us) < 0) {
+                log_error(
+                        0,
+                        "--since: a number with s, m, h or d, or YYYY-MM-DDTHH:MM:SSZ expected, found \"%s\"",
+                        since);
+                return EXIT_COULD_NOT_TRY;
+        }
+
+        r = sd_json_buildo(
+                &parameters, SD_JSON_BUILD_PAIR_STRING("name", argv[0]),
+                SD_JSON_BUILD_PAIR_CONDITION(!!groupctl.container, "container",
+                                             SD_JSON_BUILD_STRING(groupctl.container)),
+                SD_JSON_BUILD_PAIR_CONDITION(tail != UINT64_MAX, "tail", SD_JSON_BUILD_UNSIGNED(tail)),
+                SD_JSON_BUILD_PAIR_UNSIGNED("since", since_us),
+                SD_JSON_BUILD_PAIR_BOOLEAN("previous", previous),
+                SD_JSON_BUILD_PAIR_BOOLEAN("follow", groupctl.follow));
         return r < 0 ? out_of_memory(r)
                      : groupctl_follow(GROUPS_INTERFACE ".Logs", parameters, "entries", print_log);
 }
@@ -168,7 +209,7 @@ int main(int argc, char **argv)
                 {"check", "FILE", 1, 1, "Judge a group file and print what it says in full", verb_check},
                 {"list", "", 0, 0, "All groups", verb_list},
                 {"show", "NAME", 1, 1, "One group with its containers", verb_show},
-                {"logs", "NAME", 1, 1, "What a container wrote (--container, --follow)", verb_logs},
+                {"logs", "NAME", 1, 1, "What a container wrote", verb_logs},
                 {"events", "[NAME]", 0, 1, "What happened to a group, or to all (--follow)", verb_events},
                 {"stop", "NAME", 1, 1, "End a group's containers, keep its record and logs (--timeout)",
                  verb_stop},
@@ -187,6 +228,10 @@ int main(int argc, char **argv)
                  "of this container, not the first"},
                 {"follow", 'f', ARG_FLAG, &groupctl.follow, NULL, "logs events",
                  "go on until the group ends"},
+                {"tail", 0, ARG_UNSIGNED, &tail, "LINES", "logs", "only the last lines, then what follows"},
+                {"since", 0, ARG_STRING, &since, "TIME", "logs",
+                 "nothing older: 90s, 10m, 2h, 1d, or YYYY-MM-DDTHH:MM:SSZ"},
+                {"previous", 0, ARG_FLAG, &previous, NULL, "logs", "only of runs before the last start"},
                 {"timeout", 't', ARG_UNSIGNED, &stop_timeout, "SECONDS", "stop delete",
                  "kill after so long (10)"},
                 {"port", 0, ARG_STRING, &port, "NAME|SOCKET", "bridge broker",

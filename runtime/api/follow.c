@@ -10,6 +10,7 @@
 
 #define LOG_PORTION ((size_t)128 * 1024)
 #define EVENTS_PORTION 64u
+#define SINCE_MAX_US (UINT64_C(253402300800) * 1000000) /* the year 10000 */
 #define POLL_USEC 100000u
 #define POLL_SOON_USEC 1000u
 
@@ -18,6 +19,8 @@ struct follower {
         const struct source *source;
         sd_varlink *link;
         char *name, *container;
+        struct log_request log; /* refers to them */
+        uint64_t tail;          /* lines, UINT64_MAX: all; until the position is there */
         bool follow;
         bool found;                   /* what is followed was there */
         struct log_position position; /* of logs */
@@ -33,8 +36,14 @@ struct source {
 
 static int read_log(struct follower *f, sd_json_variant **ret, bool *ret_over, struct error *e)
 {
-        return manager_read_log(f->list->manager, f->name, f->container, &f->position, LOG_PORTION, ret,
-                                ret_over, e);
+        int r = 0;
+
+        if (f->tail != UINT64_MAX)
+                r = manager_seek_log(f->list->manager, &f->log, f->tail, &f->position, e);
+        f->tail = UINT64_MAX;
+        return r < 0 ? r
+                     : manager_read_log(f->list->manager, &f->log, &f->position, LOG_PORTION, ret, ret_over,
+                                        e);
 }
 
 static int read_events(struct follower *f, sd_json_variant **ret, bool *ret_over, struct error *e)
@@ -101,12 +110,31 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+static bool is_true(sd_json_variant *parameters, const char *field)
+{
+        sd_json_variant *v = sd_json_variant_by_key(parameters, field);
+
+        return v && sd_json_variant_is_boolean(v) && sd_json_variant_boolean(v);
+}
+
+/* An optional number that must not be negative: -EINVAL. Absent or null: *ret stays. */
+static int read_number(sd_json_variant *parameters, const char *field, uint64_t *ret)
+{
+        sd_json_variant *v = sd_json_variant_by_key(parameters, field);
+
+        if (!v || sd_json_variant_is_null(v))
+                return 0;
+        if (!sd_json_variant_is_unsigned(v) || sd_json_variant_unsigned(v) > INT64_MAX)
+                return -EINVAL;
+        *ret = sd_json_variant_unsigned(v);
+        return 0;
+}
+
 static int begin(struct followers *s, const struct source *source, sd_varlink *link,
-                 sd_json_variant *parameters)
+                 sd_json_variant *parameters, uint64_t tail, uint64_t since_us)
 {
         const char *name = json_optional_string(parameters, "name"),
                    *container = json_optional_string(parameters, "container");
-        sd_json_variant *follow = sd_json_variant_by_key(parameters, "follow");
         struct follower *f = calloc(1, sizeof(*f));
         int r;
 
@@ -117,7 +145,12 @@ static int begin(struct followers *s, const struct source *source, sd_varlink *l
         f->link = sd_varlink_ref(link);
         f->name = name ? strdup(name) : NULL;
         f->container = container ? strdup(container) : NULL;
-        f->follow = follow && sd_json_variant_is_boolean(follow) && sd_json_variant_boolean(follow);
+        f->tail = tail;
+        f->follow = is_true(parameters, "follow");
+        f->log = (struct log_request){.name = f->name,
+                                      .container = f->container,
+                                      .since_us = since_us,
+                                      .previous = is_true(parameters, "previous")};
         f->next = s->first;
         s->first = f;
         r = (f->name || !name) && (f->container || !container) ? 0 : -ENOMEM;
@@ -131,14 +164,20 @@ static int begin(struct followers *s, const struct source *source, sd_varlink *l
 
 int follow_logs(struct followers *s, sd_varlink *link, sd_json_variant *parameters)
 {
+        uint64_t tail = UINT64_MAX, since_us = 0;
+
         if (!json_optional_string(parameters, "name"))
                 return sd_varlink_error_invalid_parameter_name(link, "name");
-        return begin(s, &logs, link, parameters);
+        if (read_number(parameters, "tail", &tail) < 0)
+                return sd_varlink_error_invalid_parameter_name(link, "tail");
+        if (read_number(parameters, "since", &since_us) < 0 || since_us > SINCE_MAX_US)
+                return sd_varlink_error_invalid_parameter_name(link, "since");
+        return begin(s, &logs, link, parameters, tail, since_us);
 }
 
 int follow_events(struct followers *s, sd_varlink *link, sd_json_variant *parameters)
 {
-        return begin(s, &events, link, parameters);
+        return begin(s, &events, link, parameters, UINT64_MAX, 0);
 }
 
 void followers_drop(struct followers *s, const sd_varlink *link)

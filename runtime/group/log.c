@@ -36,16 +36,22 @@ struct batch {
         size_t n, room;
 };
 
+/* Of one length up to the year 9999, so that stamps sort as times do. */
+static void format_stamp(const struct timespec *t, char ret[static 40])
+{
+        struct tm tm;
+        size_t n = strftime(ret, 40, "%Y-%m-%dT%H:%M:%S", gmtime_r(&t->tv_sec, &tm));
+
+        (void)snprintf(ret + n, 40 - n, ".%09ldZ", t->tv_nsec);
+}
+
 static void batch_begin(struct batch *b, const char *path, enum log_stream stream)
 {
         struct timespec now;
-        struct tm tm;
-        size_t n;
 
         *b = (struct batch){.path = path, .stream = stream};
         (void)clock_gettime(CLOCK_REALTIME, &now);
-        n = strftime(b->stamp, sizeof(b->stamp), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
-        (void)snprintf(b->stamp + n, sizeof(b->stamp) - n, ".%09ldZ", now.tv_nsec);
+        format_stamp(&now, b->stamp);
 }
 
 static void batch_done(struct batch *b)
@@ -181,8 +187,27 @@ static char *to_utf8(const char *text, size_t n)
         return out;
 }
 
+/* A filter as stamps to compare with; "" where it has no bound. */
+struct bounds {
+        char since[40], until[40];
+};
+
+static void make_stamp(uint64_t us, char ret[static 40])
+{
+        struct timespec t = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+
+        ret[0] = '\0';
+        if (us > 0)
+                format_stamp(&t, ret);
+}
+
+static bool is_within(const struct bounds *b, const char *stamp)
+{
+        return strcmp(stamp, b->since) >= 0 && (!b->until[0] || strcmp(stamp, b->until) < 0);
+}
+
 /* One line of the file. Lines that are not ours, after a crash in the middle of one, are passed over. */
-static int append_entry(sd_json_variant **list, const char *line, size_t n)
+static int append_entry(sd_json_variant **list, const struct bounds *bounds, const char *line, size_t n)
 {
         const char *stamp_end = memchr(line, ' ', n), *stream_end, *text;
         _cleanup_free_ char *utf8 = NULL, *stamp = NULL, *stream = NULL;
@@ -192,6 +217,8 @@ static int append_entry(sd_json_variant **list, const char *line, size_t n)
                 return 0;
         text = stream_end + 3;
         stamp = strndup(line, (size_t)(stamp_end - line));
+        if (stamp && !is_within(bounds, stamp))
+                return 0;
         stream = strndup(stamp_end + 1, (size_t)(stream_end - stamp_end - 1));
         utf8 = to_utf8(text, n - (size_t)(text - line));
         if (!stamp || !stream || !utf8)
@@ -231,7 +258,8 @@ static int open_at(const char *path, struct log_position *position, int *ret_fd,
         return 0;
 }
 
-static int read_lines(int fd, struct log_position *position, size_t max, sd_json_variant **list)
+static int read_lines(int fd, struct log_position *position, const struct bounds *bounds, size_t max,
+                      sd_json_variant **list)
 {
         _cleanup_free_ char *buffer = malloc(max);
         ssize_t n;
@@ -243,7 +271,7 @@ static int read_lines(int fd, struct log_position *position, size_t max, sd_json
         if (n < 0)
                 return -errno;
         for (p = buffer; (end = memchr(p, '\n', (size_t)(buffer + n - p))); p = end + 1) {
-                int r = append_entry(list, p, (size_t)(end - p));
+                int r = append_entry(list, bounds, p, (size_t)(end - p));
 
                 if (r < 0)
                         return r;
@@ -252,11 +280,17 @@ static int read_lines(int fd, struct log_position *position, size_t max, sd_json
         return p > buffer;
 }
 
-int log_read(const char *path, struct log_position *position, size_t max, sd_json_variant **ret)
+int log_read(const char *path, struct log_position *position, const struct log_filter *filter, size_t max,
+             sd_json_variant **ret)
 {
+        struct bounds bounds = {};
         _cleanup_json_ sd_json_variant *list = NULL;
         int r;
 
+        if (filter) {
+                make_stamp(filter->since_us, bounds.since);
+                make_stamp(filter->until_us, bounds.until);
+        }
         if (max < READ_MIN)
                 max = READ_MIN;
         r = sd_json_variant_new_array(&list, NULL, 0);
@@ -268,7 +302,10 @@ int log_read(const char *path, struct log_position *position, size_t max, sd_jso
                 r = open_at(path, position, &fd, &previous);
                 if (r <= 0)
                         break;
-                r = read_lines(fd, position, max, &list);
+                r = read_lines(fd, position, &bounds, max, &list);
+                /* what the filter left out must not look like the end */
+                if (r > 0 && sd_json_variant_elements(list) == 0)
+                        continue;
                 if (r != 0 || !previous)
                         break;
                 /* the older file is read to its end: on with the newer, once it is there */
@@ -280,4 +317,46 @@ int log_read(const char *path, struct log_position *position, size_t max, sd_jso
                 return r;
         *ret = TAKE_PTR(list);
         return 0;
+}
+
+/* Where the last lines of one file begin: *lines counts down to 0, or the whole file belongs to them. */
+static int seek_in(const char *path, uint64_t *lines, struct log_position *position)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+        size_t n;
+        int r;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        n = (size_t)st.st_size;
+        text = malloc(n + 1);
+        if (!text)
+                return -ENOMEM;
+        r = pread_full(fd, text, n, 0);
+        if (r < 0)
+                return r;
+        *position = (struct log_position){.file = st.st_ino};
+        for (; n > 0; n--)
+                if (text[n - 1] == '\n' && (*lines)-- == 0) {
+                        position->offset = n;
+                        return 1;
+                }
+        return 0;
+}
+
+int log_seek_tail(const char *path, uint64_t lines, struct log_position *ret)
+{
+        char previous[PATH_MAX];
+        int r = previous_name(path, previous);
+
+        *ret = (struct log_position){};
+        if (r >= 0)
+                r = seek_in(path, &lines, ret);
+        if (r == 0)
+                r = seek_in(previous, &lines, ret);
+        return r < 0 ? r : 0;
 }

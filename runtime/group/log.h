@@ -35,6 +35,16 @@ struct log_position {
         uint64_t offset;
 };
 
+/* The position before the last `lines` lines of what is kept. */
+int log_seek_tail(const char *path, uint64_t lines, struct log_position *ret);
+
+/* Which lines a reader wants, by CLOCK_REALTIME in microseconds: those written at since_us or later, and,
+ * until_us not 0, before until_us. */
+struct log_filter {
+        uint64_t since_us, until_us;
+};
+
 /* Reads on from the position: an array of {"time","stream","text"} (text is UTF-8, other bytes replaced), at
- * most about max bytes of the file. An empty array: there is no more yet. */
-int log_read(const char *path, struct log_position *position, size_t max, sd_json_variant **ret);
+ * most about max bytes of the file. filter may be NULL. An empty array: there is no more yet. */
+int log_read(const char *path, struct log_position *position, const struct log_filter *filter, size_t max,
+             sd_json_variant **ret);

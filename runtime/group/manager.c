@@ -457,27 +457,56 @@ int manager_show(struct manager *m, const char *name, sd_json_variant **ret, str
         return g ? group_to_json(g, ret) : error_set(e, -ENOENT, "group \"%s\": no such group", name);
 }
 
-int manager_read_log(struct manager *m, const char *name, const char *container,
-                     struct log_position *position, size_t max, sd_json_variant **ret, bool *ret_over,
-                     struct error *e)
+/* The container whose log is asked for, and where the log is. */
+static int find_log(struct manager *m, const struct log_request *request, const struct container **ret,
+                    char ret_path[static PATH_MAX], struct error *e)
 {
-        const struct group *g = find(m, name);
-        const struct container *c = NULL;
-        char path[PATH_MAX];
-        int r;
+        const char *name = request->container;
+        const struct group *g = find(m, request->name);
 
         if (!g)
-                return error_set(e, -ENOENT, "group \"%s\": no such group", name);
-        for (size_t i = container ? 0 : g->definition->n_init; !c && i < g->definition->n_containers; i++)
-                if (!container || strcmp(g->definition->containers[i].name, container) == 0)
-                        c = &g->containers[i];
-        if (!c)
-                return error_set(e, -ENOENT, "group \"%s\" has no container \"%.64s\"", name, container);
-        log_path(g, c->definition->name, path);
-        r = log_read(path, position, max, ret);
+                return error_set(e, -ENOENT, "group \"%s\": no such group", request->name);
+        for (size_t i = name ? 0 : g->definition->n_init; i < g->definition->n_containers; i++) {
+                if (name && strcmp(g->definition->containers[i].name, name) != 0)
+                        continue;
+                *ret = &g->containers[i];
+                log_path(g, (*ret)->definition->name, ret_path);
+                return 0;
+        }
+        return error_set(e, -ENOENT, "group \"%s\" has no container \"%.64s\"", request->name, name);
+}
+
+int manager_seek_log(struct manager *m, const struct log_request *request, uint64_t lines,
+                     struct log_position *position, struct error *e)
+{
+        const struct container *c;
+        char path[PATH_MAX];
+        int r = find_log(m, request, &c, path, e);
+
+        if (r < 0)
+                return r;
+        r = log_seek_tail(path, lines, position);
+        return r < 0 ? error_errno(e, r, "%s", path) : 0;
+}
+
+int manager_read_log(struct manager *m, const struct log_request *request, struct log_position *position,
+                     size_t max, sd_json_variant **ret, bool *ret_over, struct error *e)
+{
+        struct log_filter filter = {.since_us = request->since_us};
+        const struct container *c;
+        enum group_phase phase;
+        char path[PATH_MAX];
+        int r = find_log(m, request, &c, path, e);
+
+        if (r < 0)
+                return r;
+        if (request->previous)
+                filter.until_us = c->started_us;
+        r = log_read(path, position, &filter, max, ret);
         if (r < 0)
                 return error_errno(e, r, "%s", path);
-        *ret_over = g->machine.phase == GROUP_ENDED || g->machine.phase == GROUP_GONE;
+        phase = c->group->machine.phase;
+        *ret_over = request->previous || phase == GROUP_ENDED || phase == GROUP_GONE;
         return 0;
 }
 

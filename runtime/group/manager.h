@@ -64,11 +64,20 @@ bool manager_has_store(const struct manager *m);
 int manager_list(struct manager *m, sd_json_variant **ret);
 int manager_show(struct manager *m, const char *name, sd_json_variant **ret, struct error *e);
 
-/* More of a container's log (log.h). container NULL: the first that is no init container. *ret_over: its
- * group has ended, nothing more will come. */
-int manager_read_log(struct manager *m, const char *name, const char *container,
-                     struct log_position *position, size_t max, sd_json_variant **ret, bool *ret_over,
-                     struct error *e);
+/* A container's log (log.h). container NULL: the first that is no init container. */
+struct log_request {
+        const char *name, *container;
+        uint64_t since_us; /* no older lines */
+        bool previous;     /* none of the run that is the last, or goes on */
+};
+
+/* Moves the position before its last lines. -ENOENT: no such group or container. */
+int manager_seek_log(struct manager *m, const struct log_request *request, uint64_t lines,
+                     struct log_position *position, struct error *e);
+
+/* More of it. *ret_over: its group has ended, nothing more will come. */
+int manager_read_log(struct manager *m, const struct log_request *request, struct log_position *position,
+                     size_t max, sd_json_variant **ret, bool *ret_over, struct error *e);
 
 /* At most max events above number *position (history.h), of one group or, name NULL, of all and of those that
  * are gone since the daemon's start; moves the position. An empty array: there are no more yet. */

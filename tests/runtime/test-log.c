@@ -42,12 +42,12 @@ Test(log, lines)
         _cleanup_json_ sd_json_variant *list = NULL, *rest = NULL;
         struct log_position position = {};
 
-        cr_assert_eq(log_read(path, &position, 0, &list), 0);
+        cr_assert_eq(log_read(path, &position, NULL, 0, &list), 0);
         cr_assert_eq(sd_json_variant_elements(list), 0, "no file is no error");
         list = sd_json_variant_unref(list);
         append(LOG_STDOUT, "one\ntw", 6);
         append(LOG_STDOUT, "o\n\nhalf", 7);
-        cr_assert_eq(log_read(path, &position, 0, &list), 0);
+        cr_assert_eq(log_read(path, &position, NULL, 0, &list), 0);
         cr_assert_eq(sd_json_variant_elements(list), 3);
         cr_assert_str_eq(text_at(list, 0, "text"), "one");
         cr_assert_str_eq(text_at(list, 1, "text"), "two");
@@ -55,7 +55,7 @@ Test(log, lines)
         cr_assert_str_eq(text_at(list, 0, "stream"), "stdout");
         cr_assert_eq(strlen(text_at(list, 0, "time")), strlen("2026-01-01T00:00:00.000000000Z"));
         cr_assert_eq(log_finish(path, LOG_STDERR, &line), 0);
-        cr_assert_eq(log_read(path, &position, 0, &rest), 0);
+        cr_assert_eq(log_read(path, &position, NULL, 0, &rest), 0);
         cr_assert_eq(sd_json_variant_elements(rest), 1, "only what is new");
         cr_assert_str_eq(text_at(rest, 0, "text"), "half");
         cr_assert_str_eq(text_at(rest, 0, "stream"), "stderr");
@@ -68,7 +68,7 @@ Test(log, hostile_bytes)
         struct log_position position = {};
 
         append(LOG_STDOUT, bytes, sizeof(bytes) - 1);
-        cr_assert_eq(log_read(path, &position, 0, &list), 0);
+        cr_assert_eq(log_read(path, &position, NULL, 0, &list), 0);
         cr_assert_str_eq(
                 text_at(list, 0, "text"),
                 "a\xef\xbf\xbd"
@@ -91,7 +91,7 @@ Test(log, a_flood_is_bounded, .timeout = 60)
                         _cleanup_json_ sd_json_variant *list = NULL;
                         size_t k;
 
-                        cr_assert_eq(log_read(path, &position, 65536, &list), 0);
+                        cr_assert_eq(log_read(path, &position, NULL, 65536, &list), 0);
                         k = sd_json_variant_elements(list);
                         if (k == 0)
                                 break;
@@ -115,7 +115,57 @@ Test(log, long_lines_come_in_parts)
         memset(text, 'x', sizeof(text) - 1);
         text[sizeof(text) - 1] = '\n';
         append(LOG_STDOUT, text, sizeof(text));
-        cr_assert_eq(log_read(path, &position, 0, &list), 0);
+        cr_assert_eq(log_read(path, &position, NULL, 0, &list), 0);
         cr_assert_eq(sd_json_variant_elements(list), 3);
         cr_assert_eq(strlen(text_at(list, 2, "text")), LOG_LINE_MAX - 1);
+}
+
+Test(log, the_last_lines)
+{
+        struct log_position position;
+
+        cr_assert_eq(log_seek_tail(path, 3, &position), 0, "no file is no error");
+        append(LOG_STDOUT, "1\n2\n", 4);
+        cr_assert_eq(rename(path, previous), 0);
+        append(LOG_STDOUT, "3\n4\n5\n", 6);
+        for (size_t n = 0; n <= 7; n++) {
+                _cleanup_json_ sd_json_variant *list = NULL;
+                size_t expected = n < 5 ? n : 5, found = 0;
+
+                cr_assert_eq(log_seek_tail(path, n, &position), 0);
+                for (bool more = true; more; found += more ? sd_json_variant_elements(list) : 0) {
+                        list = sd_json_variant_unref(list);
+                        cr_assert_eq(log_read(path, &position, NULL, 0, &list), 0);
+                        more = sd_json_variant_elements(list) > 0;
+                        if (more && found == 0)
+                                cr_assert_eq(text_at(list, 0, "text")[0], (char)('6' - expected));
+                }
+                cr_assert_eq(found, expected, "%zu of the last %zu", found, n);
+        }
+}
+
+/* Lines that the filter leaves out are passed over at once, in both files. */
+Test(log, by_time)
+{
+        static const char lines[] = "2026-01-01T00:00:01.500000000Z stdout F a\n"
+                                    "2026-01-01T00:00:02.000000000Z stdout F b\n"
+                                    "2026-01-01T00:00:03.000000001Z stdout F c\n";
+        const uint64_t base = UINT64_C(1767225600) * 1000000;
+        struct log_filter filter = {.since_us = base + 2000000, .until_us = base + 3000000};
+        _cleanup_json_ sd_json_variant *list = NULL, *rest = NULL;
+        struct log_position position = {};
+        FILE *f = fopen(previous, "we");
+
+        cr_assert_not_null(f);
+        cr_assert_geq(fputs(lines, f), 0);
+        cr_assert_eq(fclose(f), 0);
+        append(LOG_STDOUT, "now\n", 4);
+        cr_assert_eq(log_read(path, &position, &filter, 0, &list), 0);
+        cr_assert_eq(sd_json_variant_elements(list), 1);
+        cr_assert_str_eq(text_at(list, 0, "text"), "b");
+        position = (struct log_position){};
+        filter = (struct log_filter){.since_us = base + 4000000};
+        cr_assert_eq(log_read(path, &position, &filter, 0, &rest), 0);
+        cr_assert_eq(sd_json_variant_elements(rest), 1);
+        cr_assert_str_eq(text_at(rest, 0, "text"), "now");
 }
