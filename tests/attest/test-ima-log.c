@@ -113,7 +113,9 @@ Test(ima_log, hidden_buffer)
         ima_add_verity(&l, "root", ROOT_HASH);
         name = memmem(l.bytes, l.size, "ima-buf", 7);
         cr_assert(name);
-        memcpy(name, "ima-sig", 7);
+        name[4] = 's';
+        name[5] = 'i';
+        name[6] = 'g';
         cr_assert_eq(pcr_bank_start(&bank, PCR_SHA256), 0);
         cr_expect_eq(ima_log_replay(l.bytes, l.size, &bank, NULL), -EBADMSG);
 }
