@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attest/slice.h"
 #include "base/cleanup.h"
 #include "firmware-log.h"
 
@@ -58,15 +59,6 @@ const char *firmware_event_type_name(uint32_t type)
         return NULL;
 }
 
-static uint64_t get64(const uint8_t *p)
-{
-        uint64_t value = 0;
-
-        for (size_t i = 8; i-- > 0;)
-                value = value << 8 | p[i];
-        return value;
-}
-
 static bool is_printable(unsigned c)
 {
         return c >= 0x20 && c < 0x7f;
@@ -78,7 +70,7 @@ static void put_utf16(const uint8_t *p, size_t n, size_t size, char *ret)
         size_t i;
 
         for (i = 0; i < n && i + 1 < size; i++) {
-                unsigned c = p[2 * i] | (unsigned)p[2 * i + 1] << 8;
+                unsigned c = get_le16(p + 2 * i);
 
                 if (c == 0)
                         break;
@@ -106,8 +98,8 @@ int firmware_event_variable(const struct firmware_event *ev, struct firmware_var
         if (ev->data_size < 32)
                 return -EBADMSG;
         left = ev->data_size - 32;
-        name = get64(ev->data + 16);
-        value = get64(ev->data + 24);
+        name = get_le64(ev->data + 16);
+        value = get_le64(ev->data + 24);
         if (name == 0 || name >= sizeof(v.name) || 2 * name > left || value != left - 2 * name)
                 return -EBADMSG;
         memcpy(v.guid, ev->data, sizeof(v.guid));
@@ -129,7 +121,7 @@ static void describe_image(const struct firmware_event *ev, size_t size, char *r
                 return;
         left = ev->data_size - 32;
         while (left >= 4) {
-                size_t n = p[2] | (size_t)p[3] << 8;
+                size_t n = get_le16(p + 2);
 
                 if (n < 4 || n > left)
                         return;
@@ -174,8 +166,8 @@ void firmware_event_describe(const struct firmware_event *ev, size_t size, char 
                 break;
         case EV_EFI_PLATFORM_FIRMWARE_BLOB:
                 if (ev->data_size == 16)
-                        (void)snprintf(ret, size, "0x%llx, %llu bytes", (unsigned long long)get64(p),
-                                       (unsigned long long)get64(p + 8));
+                        (void)snprintf(ret, size, "0x%llx, %llu bytes", (unsigned long long)get_le64(p),
+                                       (unsigned long long)get_le64(p + 8));
                 break;
         case EV_EVENT_TAG: /* id 4, size 4, text in Linux' own */
                 if (ev->data_size > 8)

@@ -2,24 +2,15 @@
 /* Reading and replaying a firmware log. */
 #include "firmware-log.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
+
+#include "attest/slice.h"
 
 #define HEADER_SIZE 32u /* TCG_PCR_EVENT without its data */
 
 static const char spec_id[16] = "Spec ID Event03";
 static const char startup_locality[16] = "StartupLocality";
-
-static uint16_t get16(const uint8_t *p)
-{
-        return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-        return get16(p) | (uint32_t)get16(p + 2) << 16;
-}
 
 /* TCG_EfiSpecIDEvent (PFP section 10.4.5.1): signature 16, class 4, minor, major, errata, uintn size, number
  * of algorithms 4, algorithms of 4 bytes each, vendor information with a length of one byte. */
@@ -34,7 +25,7 @@ static int read_spec_id(struct firmware_log *l, const struct firmware_event *ev,
         if (p[21] != 2 || p[20] != 0)
                 return error_set(e, -EBADMSG, "firmware log: specification 2.0 expected, found %u.%u", p[21],
                                  p[20]);
-        n = get32(p + 24);
+        n = get_le32(p + 24);
         if (n == 0 || n > FIRMWARE_BANKS_MAX)
                 return error_set(e, -EBADMSG, "firmware log: 1 to %u algorithms expected, found %u",
                                  FIRMWARE_BANKS_MAX, n);
@@ -45,8 +36,8 @@ static int read_spec_id(struct firmware_log *l, const struct firmware_event *ev,
                 struct firmware_digest *d = &l->banks[i];
                 size_t known;
 
-                *d = (struct firmware_digest){.algorithm = get16(p + 28 + 4 * i),
-                                              .size = get16(p + 30 + 4 * i)};
+                *d = (struct firmware_digest){.algorithm = get_le16(p + 28 + 4 * i),
+                                              .size = get_le16(p + 30 + 4 * i)};
                 known = pcr_digest_size(d->algorithm);
                 if (d->size == 0 || d->size > PCR_DIGEST_MAX || (known && known != d->size))
                         return error_set(e, -EBADMSG,
@@ -73,7 +64,7 @@ static int read_sha1_event(struct firmware_log *l, struct firmware_event *ret, s
 
         if (left < HEADER_SIZE)
                 return error_set(e, -EBADMSG, "firmware log: event %u is cut short", l->number);
-        n = get32(p + 28);
+        n = get_le32(p + 28);
         if (n > left - HEADER_SIZE)
                 return error_set(e, -EBADMSG,
                                  "firmware log: event %u: at most %zu bytes of data expected, found %u",
@@ -81,8 +72,8 @@ static int read_sha1_event(struct firmware_log *l, struct firmware_event *ret, s
         *ret = (struct firmware_event){
                 .number = l->number,
                 .offset = l->next,
-                .pcr = get32(p),
-                .type = get32(p + 4),
+                .pcr = get_le32(p),
+                .type = get_le32(p + 4),
                 .digests = {{PCR_SHA1, 20, p + 8}},
                 .n_digests = 1,
                 .data = p + HEADER_SIZE,
@@ -129,7 +120,7 @@ static const struct firmware_digest *find_bank(const struct firmware_log *l, uin
 static int read_digests(const struct firmware_log *l, size_t *offset, struct firmware_event *ev,
                         struct error *e)
 {
-        uint32_t n = get32(l->bytes + *offset);
+        uint32_t n = get_le32(l->bytes + *offset);
 
         *offset += 4;
         if (n == 0 || n > l->n_banks)
@@ -141,7 +132,7 @@ static int read_digests(const struct firmware_log *l, size_t *offset, struct fir
 
                 if (l->size - *offset < 2)
                         return error_set(e, -EBADMSG, "firmware log: event %u is cut short", ev->number);
-                algorithm = get16(l->bytes + *offset);
+                algorithm = get_le16(l->bytes + *offset);
                 bank = find_bank(l, algorithm);
                 *offset += 2;
                 if (!bank || firmware_event_digest(ev, algorithm))
@@ -169,15 +160,15 @@ static int read_event2(struct firmware_log *l, struct firmware_event *ret, struc
 
         if (l->size - at < 12)
                 return error_set(e, -EBADMSG, "firmware log: event %u is cut short", l->number);
-        ev.pcr = get32(l->bytes + at);
-        ev.type = get32(l->bytes + at + 4);
+        ev.pcr = get_le32(l->bytes + at);
+        ev.type = get_le32(l->bytes + at + 4);
         at += 8;
         r = read_digests(l, &at, &ev, e);
         if (r < 0)
                 return r;
         if (l->size - at < 4)
                 return error_set(e, -EBADMSG, "firmware log: event %u is cut short", l->number);
-        n = get32(l->bytes + at);
+        n = get_le32(l->bytes + at);
         at += 4;
         if (n > l->size - at)
                 return error_set(e, -EBADMSG,

@@ -4,17 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "attest/slice.h"
 #include "base/cleanup.h"
 
 struct reader {
         const uint8_t *p;
         size_t left;
 };
-
-static uint32_t get32(const uint8_t *p)
-{
-        return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 static const uint8_t *take(struct reader *r, size_t n)
 {
@@ -32,7 +28,7 @@ static bool take32(struct reader *r, uint32_t *ret)
         const uint8_t *p = take(r, 4);
 
         if (p)
-                *ret = get32(p);
+                *ret = get_le32(p);
         return p;
 }
 

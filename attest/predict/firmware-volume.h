@@ -3,7 +3,7 @@
  * one of which holds, in one LZMA-compressed section, the volumes that PEI measures to PCR 0. */
 #pragma once
 
-#include "attest/predict/slice.h"
+#include "attest/slice.h"
 #include "base/error.h"
 
 #define FIRMWARE_FILE_MAX ((size_t)64 * 1024 * 1024)

@@ -2,7 +2,7 @@
 /* A disk's GUID partition table as firmware measures it to PCR 5. */
 #pragma once
 
-#include "attest/predict/slice.h"
+#include "attest/slice.h"
 #include "base/error.h"
 
 /* Bytes at the beginning of a disk that are enough for every table that is taken. */

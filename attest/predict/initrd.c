@@ -10,6 +10,7 @@
 
 #define HEADER_SIZE 110u
 #define WINDOW_LOG_MAX 27 /* what the kernel's decompressor takes */
+#define FRAMES_MAX 256u
 #define ZSTD_MAGIC 0xfd2fb528u
 
 DEFINE_CLEANUP(ZSTD_DStream *, ZSTD_freeDStream)
@@ -17,6 +18,7 @@ DEFINE_CLEANUP(ZSTD_DStream *, ZSTD_freeDStream)
 struct search {
         const char *path;
         size_t unpacked; /* bytes of compressed archives so far */
+        unsigned frames; /* number of them */
         uint8_t *found;
         size_t found_size;
 };
@@ -171,8 +173,12 @@ static int scan(struct search *s, struct slice initrd, bool compressed, struct e
 static int scan_compressed(struct search *s, struct slice initrd, size_t *offset, struct error *e)
 {
         struct buffer b = {};
-        int r = inflate(s, initrd, offset, &b, e);
+        int r;
 
+        if (s->frames++ == FRAMES_MAX)
+                return error_set(e, -E2BIG, "initrd: at most %u compressed archives expected, found more",
+                                 FRAMES_MAX);
+        r = inflate(s, initrd, offset, &b, e);
         if (r >= 0)
                 r = scan(s, (struct slice){b.bytes, b.size}, true, e);
         free(b.bytes);

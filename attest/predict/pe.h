@@ -6,7 +6,7 @@
 
 #include <openssl/x509.h>
 
-#include "attest/predict/slice.h"
+#include "attest/slice.h"
 #include "base/error.h"
 
 #define PE_SECTIONS_MAX 96u

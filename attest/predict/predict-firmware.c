@@ -5,13 +5,6 @@
 #include "attest/firmware-log.h"
 #include "attest/predict/prediction.h"
 
-static int add_separator(struct prediction *p, unsigned pcr, struct error *e)
-{
-        static const uint8_t zeros[4];
-
-        return prediction_add_data(p, pcr, EV_SEPARATOR, zeros, sizeof(zeros), "separator", e);
-}
-
 static int add_volume(struct prediction *p, const struct firmware_volume *v, size_t number, struct error *e)
 {
         char source[80];
@@ -33,11 +26,11 @@ int predict_firmware(struct prediction *p, const struct firmware *f, struct erro
         for (size_t i = 0; r >= 0 && i < f->n_volumes; i++)
                 r = add_volume(p, &f->volumes[i], i, e);
         if (r >= 0)
-                r = add_separator(p, 0, e);
+                r = prediction_add_separator(p, 0, e);
         if (r >= 0)
-                r = add_separator(p, 2, e);
+                r = prediction_add_separator(p, 2, e);
         if (r >= 0)
-                r = add_separator(p, 3, e);
+                r = prediction_add_separator(p, 3, e);
         p->pcrs |= 1u << 0 | 1u << 2 | 1u << 3;
         return r;
 }

@@ -215,7 +215,6 @@ static int add_variables(struct prediction *p, const struct secure_boot *s, stru
 
 int predict_secure_boot(struct prediction *p, struct slice variables, const struct uki *uki, struct error *e)
 {
-        static const uint8_t zeros[4];
         struct slice authority = {};
         struct secure_boot s = {};
         int r;
@@ -229,7 +228,7 @@ int predict_secure_boot(struct prediction *p, struct slice variables, const stru
         if (r >= 0)
                 r = add_variables(p, &s, e);
         if (r >= 0)
-                r = prediction_add_data(p, PCR, EV_SEPARATOR, zeros, sizeof(zeros), "separator", e);
+                r = prediction_add_separator(p, PCR, e);
         if (r >= 0)
                 r = add_variable(p, EV_EFI_VARIABLE_AUTHORITY, efi_security_guid, "db", authority, e);
         p->pcrs |= 1u << PCR;

@@ -13,13 +13,6 @@ static int add_action(struct prediction *p, unsigned pcr, const char *action, st
         return prediction_add_data(p, pcr, EV_EFI_ACTION, action, strlen(action), action, e);
 }
 
-static int add_separator(struct prediction *p, unsigned pcr, struct error *e)
-{
-        static const uint8_t zeros[4];
-
-        return prediction_add_data(p, pcr, EV_SEPARATOR, zeros, sizeof(zeros), "separator", e);
-}
-
 /* PCR 4: one application. The stub starts the kernel inside it without asking the firmware. */
 static int predict_application(struct prediction *p, const struct uki *uki, struct error *e)
 {
@@ -30,7 +23,7 @@ static int predict_application(struct prediction *p, const struct uki *uki, stru
         if (r >= 0)
                 r = add_action(p, 4, "Calling EFI Application from Boot Option", e);
         if (r >= 0)
-                r = add_separator(p, 4, e);
+                r = prediction_add_separator(p, 4, e);
         return r < 0 ? r
                      : prediction_add(p, 4, EV_EFI_BOOT_SERVICES_APPLICATION, digest, "UKI (Authenticode)",
                                       e);
@@ -91,7 +84,7 @@ int predict_disk(struct prediction *p, struct slice head, struct error *e)
 
         r = gpt_event(head, &gpt, &size, e);
         if (r >= 0)
-                r = add_separator(p, 5, e);
+                r = prediction_add_separator(p, 5, e);
         if (r >= 0)
                 r = prediction_add_data(p, 5, EV_EFI_GPT_EVENT, gpt, size, "partition table", e);
         if (r >= 0)

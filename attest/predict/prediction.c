@@ -46,6 +46,13 @@ int prediction_add_data(struct prediction *p, unsigned pcr, uint32_t type, const
         return prediction_add(p, pcr, type, digest, source, e);
 }
 
+int prediction_add_separator(struct prediction *p, unsigned pcr, struct error *e)
+{
+        static const uint8_t zeros[4];
+
+        return prediction_add_data(p, pcr, EV_SEPARATOR, zeros, sizeof(zeros), "separator", e);
+}
+
 int prediction_add_open(struct prediction *p, unsigned pcr, uint32_t type, const char *source,
                         struct error *e)
 {

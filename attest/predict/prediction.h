@@ -12,7 +12,7 @@
 
 #include "attest/predict/firmware-volume.h"
 #include "attest/predict/image-json.h"
-#include "attest/predict/slice.h"
+#include "attest/slice.h"
 #include "attest/predict/uki.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -43,6 +43,7 @@ int prediction_add(struct prediction *p, unsigned pcr, uint32_t type, const uint
                    const char *source, struct error *e);
 int prediction_add_data(struct prediction *p, unsigned pcr, uint32_t type, const void *data, size_t size,
                         const char *source, struct error *e);
+int prediction_add_separator(struct prediction *p, unsigned pcr, struct error *e);
 int prediction_add_open(struct prediction *p, unsigned pcr, uint32_t type, const char *source,
                         struct error *e);
 

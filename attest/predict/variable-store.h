@@ -3,7 +3,7 @@
  * variables. Read as it lies there; a write that the firmware had not finished is refused. */
 #pragma once
 
-#include "attest/predict/slice.h"
+#include "attest/slice.h"
 #include "base/error.h"
 
 #define VARIABLE_STORE_MAX ((size_t)16 * 1024 * 1024)

@@ -157,5 +157,7 @@ Test(uki, initrds_with_a_file_twice_or_damaged_are_refused)
         }
         shell("head -c 600000000 /dev/zero | zstd -q >bomb");
         cr_expect_eq(find("bomb", "init", NULL), -E2BIG);
+        shell("zstd -q </dev/null >empty && for i in $(seq 1 257); do cat empty; done >frames");
+        cr_expect_eq(find("frames", "init", NULL), -E2BIG);
         free((void *)file.bytes);
 }
