@@ -12,8 +12,8 @@
 
 #include "attest/predict/firmware-volume.h"
 #include "attest/predict/image-json.h"
-#include "attest/slice.h"
 #include "attest/predict/uki.h"
+#include "attest/slice.h"
 #include "base/error.h"
 #include "base/json.h"
 
