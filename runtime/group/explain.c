@@ -58,6 +58,9 @@ static void explain_container(struct container *c, const struct machine_containe
         if (own && event->type == EVENT_DEADLINE && from == CONTAINER_STOPPING &&
             event->now_ms >= before->deadline_ms)
                 note(g, c, true, "Killing", "did not end in time and is killed");
+        if (own && event->type == EVENT_PROBED && from != to)
+                note(g, c, true, "Unhealthy", "its liveness probe failed %u times in a row",
+                     event->threshold);
         if (from != CONTAINER_STOPPING && to == CONTAINER_STOPPING)
                 note(g, c, false, "Killing", "asked to end; killed in %lu s", seconds);
         if (own && (event->type == EVENT_CREATE_FAILED || event->type == EVENT_START_FAILED) && from != to)
