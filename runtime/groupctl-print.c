@@ -106,6 +106,40 @@ int print_group(sd_json_variant *g)
         return r >= 0 && containers ? print_containers(containers) : r;
 }
 
+static void format_mib(sd_json_variant *v, const char *field, char ret[static 48])
+{
+        sd_json_variant *f = sd_json_variant_by_key(v, field);
+
+        if (f && sd_json_variant_is_unsigned(f))
+                (void)snprintf(ret, 48, "%.1f", (double)sd_json_variant_unsigned(f) / (1 << 20));
+        else
+                (void)snprintf(ret, 48, "-");
+}
+
+static void fill_usage(sd_json_variant *c, struct row *row)
+{
+        sd_json_variant *cpu = sd_json_variant_by_key(c, "cpuMicroseconds");
+        double seconds =
+                cpu && sd_json_variant_is_unsigned(cpu) ? (double)sd_json_variant_unsigned(cpu) / 1e6 : 0;
+
+        (void)snprintf(row->text[2], sizeof(row->text[2]), "%.3f", seconds);
+        format_mib(c, "memoryBytes", row->text[3]);
+        format_mib(c, "memoryLimitBytes", row->text[4]);
+        row->cells[0] = text_of(c, "group");
+        row->cells[1] = text_of(c, "container");
+        for (size_t i = 2; i < 5; i++)
+                row->cells[i] = row->text[i];
+        row->cells[5] = number_of(c, "processes", row->text[5]);
+}
+
+int print_stats(sd_json_variant *containers)
+{
+        static const char *const headings[] = {"GROUP",      "CONTAINER", "CPU SECONDS",
+                                               "MEMORY MIB", "LIMIT MIB", "PROCESSES"};
+
+        return print_table(headings, ELEMENTSOF(headings), containers, fill_usage);
+}
+
 int print_deleted(sd_json_variant *g)
 {
         printf("Group %s is deleted\n", text_of(g, "name"));

@@ -152,6 +152,16 @@ static int verb_logs(int argc, char **argv)
                      : groupctl_follow(GROUPS_INTERFACE ".Logs", parameters, "entries", print_log);
 }
 
+static int verb_stats(int argc, char **argv)
+{
+        _cleanup_json_ sd_json_variant *parameters = NULL;
+        int r = sd_json_buildo(&parameters,
+                               SD_JSON_BUILD_PAIR_CONDITION(argc > 0, "name", SD_JSON_BUILD_STRING(argv[0])));
+
+        return r < 0 ? out_of_memory(r)
+                     : groupctl_call(GROUPS_INTERFACE ".Stats", parameters, "containers", print_stats);
+}
+
 static int verb_events(int argc, char **argv)
 {
         _cleanup_json_ sd_json_variant *parameters = NULL;
@@ -211,6 +221,7 @@ int main(int argc, char **argv)
                 {"show", "NAME", 1, 1, "One group with its containers", verb_show},
                 {"logs", "NAME", 1, 1, "What a container wrote", verb_logs},
                 {"events", "[NAME]", 0, 1, "What happened to a group, or to all (--follow)", verb_events},
+                {"stats", "[NAME]", 0, 1, "What the containers use that run", verb_stats},
                 {"stop", "NAME", 1, 1, "End a group's containers, keep its record and logs (--timeout)",
                  verb_stop},
                 {"delete", "NAME", 1, 1, "End a group and remove all of it (--timeout)", verb_delete},

@@ -28,6 +28,7 @@ int groupctl_follow(const char *method, sd_json_variant *parameters, const char 
 /* groupctl-print.c: for people, to standard output. 0 or a negative errno. */
 int print_groups(sd_json_variant *groups);
 int print_group(sd_json_variant *group);
+int print_stats(sd_json_variant *containers);
 int print_deleted(sd_json_variant *group);
 int print_version(sd_json_variant *reply);
 int print_events(sd_json_variant *events);

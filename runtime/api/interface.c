@@ -12,6 +12,13 @@ static SD_VARLINK_DEFINE_ENUM_TYPE(ContainerState, SD_VARLINK_DEFINE_ENUM_VALUE(
                                    SD_VARLINK_DEFINE_ENUM_VALUE(Running),
                                    SD_VARLINK_DEFINE_ENUM_VALUE(Terminated));
 
+static SD_VARLINK_DEFINE_STRUCT_TYPE(PreviousState, SD_VARLINK_DEFINE_FIELD_BY_TYPE(state, ContainerState, 0),
+                                     SD_VARLINK_DEFINE_FIELD(exitCode, SD_VARLINK_INT, 0),
+                                     SD_VARLINK_FIELD_COMMENT("Completed, Error, OOMKilled"),
+                                     SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, 0),
+                                     SD_VARLINK_DEFINE_FIELD(startTime, SD_VARLINK_STRING, 0),
+                                     SD_VARLINK_DEFINE_FIELD(finishTime, SD_VARLINK_STRING, 0));
+
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
         Container, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0),
         SD_VARLINK_DEFINE_FIELD(image, SD_VARLINK_STRING, 0),
@@ -28,7 +35,9 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
         SD_VARLINK_DEFINE_FIELD(pid, SD_VARLINK_INT, SD_VARLINK_NULLABLE),
         SD_VARLINK_FIELD_COMMENT("RFC 3339"),
         SD_VARLINK_DEFINE_FIELD(startTime, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
-        SD_VARLINK_DEFINE_FIELD(finishTime, SD_VARLINK_STRING, SD_VARLINK_NULLABLE));
+        SD_VARLINK_DEFINE_FIELD(finishTime, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+        SD_VARLINK_FIELD_COMMENT("The run before, of a container that came again"),
+        SD_VARLINK_DEFINE_FIELD_BY_TYPE(previousState, PreviousState, SD_VARLINK_NULLABLE));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
         Group, SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_STRING, 0),
@@ -111,6 +120,20 @@ static SD_VARLINK_DEFINE_METHOD_FULL(
         SD_VARLINK_DEFINE_INPUT(follow, SD_VARLINK_BOOL, SD_VARLINK_NULLABLE),
         SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(events, Event, SD_VARLINK_ARRAY));
 
+static SD_VARLINK_DEFINE_STRUCT_TYPE(Usage, SD_VARLINK_DEFINE_FIELD(group, SD_VARLINK_STRING, 0),
+                                     SD_VARLINK_DEFINE_FIELD(container, SD_VARLINK_STRING, 0),
+                                     SD_VARLINK_FIELD_COMMENT("Of processor time, since its last start"),
+                                     SD_VARLINK_DEFINE_FIELD(cpuMicroseconds, SD_VARLINK_INT, 0),
+                                     SD_VARLINK_DEFINE_FIELD(memoryBytes, SD_VARLINK_INT, 0),
+                                     SD_VARLINK_DEFINE_FIELD(memoryLimitBytes, SD_VARLINK_INT,
+                                                             SD_VARLINK_NULLABLE),
+                                     SD_VARLINK_FIELD_COMMENT("And threads"),
+                                     SD_VARLINK_DEFINE_FIELD(processes, SD_VARLINK_INT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(Stats, SD_VARLINK_FIELD_COMMENT("Of all groups if not given"),
+                                SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
+                                SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(containers, Usage, SD_VARLINK_ARRAY));
+
 static SD_VARLINK_DEFINE_METHOD(Version, SD_VARLINK_DEFINE_OUTPUT(version, SD_VARLINK_STRING, 0),
                                 SD_VARLINK_FIELD_COMMENT("SELinux confines the containers"),
                                 SD_VARLINK_DEFINE_OUTPUT(selinux, SD_VARLINK_BOOL, 0),
@@ -128,8 +151,8 @@ SD_VARLINK_DEFINE_INTERFACE(
         io_holdfast_Groups, GROUPS_INTERFACE,
         SD_VARLINK_INTERFACE_COMMENT(
                 "Container groups: their life from the group file to their last log line"),
-        &vl_type_State, &vl_type_ContainerState, &vl_type_Container, &vl_type_Group, &vl_type_LogEntry,
-        &vl_type_EventType, &vl_type_Event,
+        &vl_type_State, &vl_type_ContainerState, &vl_type_PreviousState, &vl_type_Container, &vl_type_Group,
+        &vl_type_LogEntry, &vl_type_EventType, &vl_type_Event, &vl_type_Usage,
         SD_VARLINK_SYMBOL_COMMENT(
                 "Begins a group. Answers when every container was started, or nothing is left of it"),
         &vl_method_Run, SD_VARLINK_SYMBOL_COMMENT("All groups"), &vl_method_List,
@@ -142,7 +165,8 @@ SD_VARLINK_DEFINE_INTERFACE(
         SD_VARLINK_SYMBOL_COMMENT(
                 "What happened to groups, oldest first, in portions; the last reply has no events. The "
                 "last 128 of each group are kept as long as the group"),
-        &vl_method_Events, SD_VARLINK_SYMBOL_COMMENT("The daemon and what it found"), &vl_method_Version,
+        &vl_method_Events, SD_VARLINK_SYMBOL_COMMENT("What the containers use that run"), &vl_method_Stats,
+        SD_VARLINK_SYMBOL_COMMENT("The daemon and what it found"), &vl_method_Version,
         SD_VARLINK_SYMBOL_COMMENT("Every error has a message for people"), &vl_error_NoSuchGroup,
         &vl_error_GroupExists, &vl_error_InvalidDefinition, &vl_error_NoSuchImage, &vl_error_NotTrusted,
         &vl_error_Failed);

@@ -99,6 +99,19 @@ static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
         return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("groups", groups));
 }
 
+static int on_stats(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
+                    void *userdata)
+{
+        struct server *s = userdata;
+        _cleanup_json_ sd_json_variant *list = NULL;
+        struct error e = {"out of memory"};
+        int r = manager_stats(s->manager, json_optional_string(parameters, "name"), &list, &e);
+
+        if (r < 0)
+                return fail(link, r == -ENOENT ? GROUPS_ERROR_NO_SUCH_GROUP : GROUPS_ERROR_FAILED, &e);
+        return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("containers", list));
+}
+
 /* Fields that the interface calls mandatory are there: sd-varlink checks calls against it. */
 static int on_show(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
                    void *userdata)
@@ -220,7 +233,7 @@ static int bind_methods(sd_varlink_server *v)
                 GROUPS_INTERFACE ".Show", on_show, GROUPS_INTERFACE ".Stop", on_stop,
                 GROUPS_INTERFACE ".Delete", on_delete, GROUPS_INTERFACE ".Wait", on_wait,
                 GROUPS_INTERFACE ".Logs", on_logs, GROUPS_INTERFACE ".Events", on_events,
-                GROUPS_INTERFACE ".Version", on_version);
+                GROUPS_INTERFACE ".Stats", on_stats, GROUPS_INTERFACE ".Version", on_version);
 }
 
 int server_new(sd_event *event, struct manager *manager, const char *socket, struct server **ret,

@@ -114,6 +114,12 @@ void cgroup_of_container(const struct container *c, char ret[static PATH_MAX])
                        c->definition->name);
 }
 
+void cgroup_directory(const struct container *c, char ret[static PATH_MAX])
+{
+        (void)snprintf(ret, PATH_MAX, ROOT "%s/g-%s/%s", c->group->manager->cgroup,
+                       c->group->definition->name, c->definition->name);
+}
+
 /* The group's bounds: what its containers request together, which no limit of one may exceed. */
 int cgroup_make_group(const struct group *g, struct error *e)
 {

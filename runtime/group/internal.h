@@ -39,6 +39,13 @@ struct output {
 
 struct probe;
 
+/* A run that has ended. */
+struct ended_run {
+        int exit_status;
+        bool out_of_memory;
+        uint64_t started_us, finished_us; /* CLOCK_REALTIME; finished 0: there is none */
+};
+
 struct container {
         struct group *group;
         size_t index;
@@ -56,6 +63,7 @@ struct container {
         bool out_of_memory;
         uint64_t await_until_ms;          /* while its init is waited for */
         uint64_t started_us, finished_us; /* CLOCK_REALTIME, 0: not yet */
+        struct ended_run previous;        /* the one before this */
 };
 
 struct waiter {
@@ -182,6 +190,18 @@ void cgroup_kill(const char *cgroup);
 bool cgroup_ran_out_of_memory(const char *cgroup);
 void cgroup_of_group(const struct group *g, char ret[static PATH_MAX]);
 void cgroup_of_container(const struct container *c, char ret[static PATH_MAX]);
+void cgroup_directory(const struct container *c, char ret[static PATH_MAX]); /* the same in the file system */
+
+/* usage.c: what the cgroup at this directory uses. -ENOENT, -ENODEV: there is none; -EBADMSG */
+struct usage {
+        uint64_t cpu_us;             /* of processor time, since its start */
+        uint64_t memory, memory_max; /* bytes; UINT64_MAX: no limit */
+        uint64_t processes;
+};
+int usage_read(const char *directory, struct usage *ret);
+
+/* Appends an object for each container that runs, as the API shows it. */
+int group_append_usage(const struct group *g, sd_json_variant **list, struct error *e);
 
 /* explain.c: what the last step, or a start of the daemon, changed since `before`, in the group's history. */
 void group_explain(struct group *g, const struct machine *before, const struct event *event);

@@ -457,6 +457,21 @@ int manager_show(struct manager *m, const char *name, sd_json_variant **ret, str
         return g ? group_to_json(g, ret) : error_set(e, -ENOENT, "group \"%s\": no such group", name);
 }
 
+int manager_stats(struct manager *m, const char *name, sd_json_variant **ret, struct error *e)
+{
+        _cleanup_json_ sd_json_variant *list = NULL;
+        int r = sd_json_variant_new_array(&list, NULL, 0);
+
+        if (name && !find(m, name))
+                return error_set(e, -ENOENT, "group \"%s\": no such group", name);
+        for (size_t i = 0; r >= 0 && i < m->n_groups; i++)
+                if (!name || strcmp(m->groups[i]->definition->name, name) == 0)
+                        r = group_append_usage(m->groups[i], &list, e);
+        if (r >= 0)
+                *ret = TAKE_PTR(list);
+        return r < 0 ? r : 0;
+}
+
 /* The container whose log is asked for, and where the log is. */
 static int find_log(struct manager *m, const struct log_request *request, const struct container **ret,
                     char ret_path[static PATH_MAX], struct error *e)

@@ -64,6 +64,9 @@ bool manager_has_store(const struct manager *m);
 int manager_list(struct manager *m, sd_json_variant **ret);
 int manager_show(struct manager *m, const char *name, sd_json_variant **ret, struct error *e);
 
+/* What the containers of one group or, name NULL, of all use. -ENOENT: no such group. */
+int manager_stats(struct manager *m, const char *name, sd_json_variant **ret, struct error *e);
+
 /* A container's log (log.h). container NULL: the first that is no init container. */
 struct log_request {
         const char *name, *container;

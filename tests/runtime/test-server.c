@@ -201,6 +201,8 @@ Test(server, messages)
                 {MORE("Logs", "{\"name\":\"g\",\"tail\":9223372036854775807}"), "\"entries\":[]"},
                 {MORE("Events", "{\"name\":\"\"}"), "NoSuchGroup"},
                 {MORE("Events", "{\"name\":\"g\"}"), "\"number\":1,"},
+                {CALL("Stats", "{}"), "\"containers\":[]"},
+                {CALL("Stats", "{\"name\":\"/\"}"), "NoSuchGroup"},
                 {CALL("Run", "{\"definition\":[]}"), "InvalidParameter"},
                 {CALL("Run", "{\"definition\":{}}"), "InvalidDefinition"},
                 {CALL("Run", "{\"definition\":{\"name\":\"../x\"}}"), "InvalidDefinition"},

@@ -491,6 +491,13 @@ def check_events(suite, operator):
     suite.check("a group that is not there has none", status == 1 and "no such group" in text, text)
 
 
+def check_stats(suite, operator):
+    used = {c["container"]: c for c in operator.json("stats", "sample")}
+    web = used.get("web", {})
+    suite.check("what a container uses is shown", web.get("memoryBytes", 0) > 0 and web.get("cpuMicroseconds", 0) > 0 and
+                web.get("processes", 0) > 0 and web["memoryBytes"] <= web.get("memoryLimitBytes", 0), json.dumps(used))
+
+
 def check_separation(suite, operator):
     labels = []
     for name in ("first", "second"):
@@ -631,6 +638,7 @@ def run(suite):
             check_evidence(suite, machine, port)
             check_killed_groupd(suite, machine, operator, port, local)
             check_events(suite, operator)
+            check_stats(suite, operator)
             check_any_moment(suite, machine, operator, port)
             check_end(suite, machine, operator, port, before)
             check_denials(suite, machine, port)
