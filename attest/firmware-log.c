@@ -86,7 +86,7 @@ static int read_sha1_event(struct firmware_log *l, struct firmware_event *ret, s
 int firmware_log_open(const void *log, size_t size, struct firmware_log *ret, struct error *e)
 {
         struct firmware_log l = {.bytes = log, .size = size};
-        struct firmware_event first;
+        struct firmware_event first = {};
         int r;
 
         if (size > FIRMWARE_LOG_MAX)
