@@ -27,9 +27,9 @@ int groupctl_follow(const char *method, sd_json_variant *parameters, const char 
 
 /* groupctl-print.c: for people, to standard output. 0 or a negative errno. */
 int print_groups(sd_json_variant *groups);
-int print_group(sd_json_variant *group);
+int print_group(sd_json_variant *g);
 int print_stats(sd_json_variant *containers);
-int print_deleted(sd_json_variant *group);
-int print_version(sd_json_variant *reply);
+int print_deleted(sd_json_variant *g);
+int print_version(sd_json_variant *v);
 int print_events(sd_json_variant *events);
 int print_log(sd_json_variant *entries); /* what was written to stderr goes there */
