@@ -285,6 +285,8 @@ struct container_fact container_look(struct container *c)
                 if (c->pidfd >= 0)
                         return (struct container_fact){.fact = FACT_ALIVE};
         }
+        if (c->finished_us == 0) /* nobody was there to see it */
+                c->finished_us = record.realtime_ns / 1000;
         if (record.kind == EXIT_KIND_NOT_EXECUTED) {
                 struct error e;
 
@@ -371,6 +373,12 @@ void container_create(struct container *c)
         struct error e = {"out of memory"};
         int r;
 
+        if (c->finished_us != 0)
+                c->previous =
+                        (struct ended_run){.exit_status = c->group->machine.containers[c->index].exit_status,
+                                           .out_of_memory = c->out_of_memory,
+                                           .started_us = c->started_us,
+                                           .finished_us = c->finished_us};
         c->pid = 0;
         c->exit_pending = c->out_of_memory = false;
         c->await_until_ms = 0;

@@ -34,25 +34,39 @@ static int boot_id(char ret[static SD_ID128_STRING_MAX])
 
 /* --- writing --- */
 
+static int previous_record(const struct ended_run *run, sd_json_variant **ret)
+{
+        return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("exitStatus", (unsigned)run->exit_status),
+                              SD_JSON_BUILD_PAIR_BOOLEAN("outOfMemory", run->out_of_memory),
+                              SD_JSON_BUILD_PAIR_UNSIGNED("startTime", run->started_us),
+                              SD_JSON_BUILD_PAIR_UNSIGNED("finishTime", run->finished_us));
+}
+
 static int container_record(const struct container *c, sd_json_variant **ret)
 {
         const struct machine_container *m = &c->group->machine.containers[c->index];
+        _cleanup_json_ sd_json_variant *previous = NULL;
+        int r = c->previous.finished_us > 0 ? previous_record(&c->previous, &previous) : 0;
 
-        return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", c->definition->name),
-                              SD_JSON_BUILD_PAIR_STRING("phase", container_phase_name(m->phase)),
-                              SD_JSON_BUILD_PAIR_BOOLEAN("hasExit", m->has_exit),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("exitStatus", (unsigned)m->exit_status),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("restarts", m->restarts),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("backoff", m->backoff),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("startedMs", m->started_ms),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("deadlineMs", m->deadline_ms),
-                              SD_JSON_BUILD_PAIR_BOOLEAN("again", m->again),
-                              SD_JSON_BUILD_PAIR_STRING("imageDigest", c->image_digest),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("pid", (unsigned)c->pid),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("pidStart", c->pid_start),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("startTime", c->started_us),
-                              SD_JSON_BUILD_PAIR_UNSIGNED("finishTime", c->finished_us),
-                              SD_JSON_BUILD_PAIR_BOOLEAN("outOfMemory", c->out_of_memory));
+        if (r < 0)
+                return r;
+        return sd_json_buildo(
+                ret, SD_JSON_BUILD_PAIR_STRING("name", c->definition->name),
+                SD_JSON_BUILD_PAIR_STRING("phase", container_phase_name(m->phase)),
+                SD_JSON_BUILD_PAIR_BOOLEAN("hasExit", m->has_exit),
+                SD_JSON_BUILD_PAIR_UNSIGNED("exitStatus", (unsigned)m->exit_status),
+                SD_JSON_BUILD_PAIR_UNSIGNED("restarts", m->restarts),
+                SD_JSON_BUILD_PAIR_UNSIGNED("backoff", m->backoff),
+                SD_JSON_BUILD_PAIR_UNSIGNED("startedMs", m->started_ms),
+                SD_JSON_BUILD_PAIR_UNSIGNED("deadlineMs", m->deadline_ms),
+                SD_JSON_BUILD_PAIR_BOOLEAN("again", m->again),
+                SD_JSON_BUILD_PAIR_STRING("imageDigest", c->image_digest),
+                SD_JSON_BUILD_PAIR_UNSIGNED("pid", (unsigned)c->pid),
+                SD_JSON_BUILD_PAIR_UNSIGNED("pidStart", c->pid_start),
+                SD_JSON_BUILD_PAIR_UNSIGNED("startTime", c->started_us),
+                SD_JSON_BUILD_PAIR_UNSIGNED("finishTime", c->finished_us),
+                SD_JSON_BUILD_PAIR_BOOLEAN("outOfMemory", c->out_of_memory),
+                SD_JSON_BUILD_PAIR_CONDITION(!!previous, "previous", SD_JSON_BUILD_VARIANT(previous)));
 }
 
 static int group_record(const struct group *g, sd_json_variant **ret)
@@ -158,6 +172,26 @@ static int get_boolean(const struct loader *l, sd_json_variant *v, const char *f
         return 0;
 }
 
+/* Absent where no run has ended before the present one. */
+static int load_previous(const struct loader *l, sd_json_variant *container, struct ended_run *run)
+{
+        sd_json_variant *v = sd_json_variant_by_key(container, "previous");
+        uint64_t status = 0;
+        int r;
+
+        if (!v)
+                return 0;
+        r = get_number(l, v, "exitStatus", 255, &status);
+        if (r >= 0)
+                r = get_boolean(l, v, "outOfMemory", &run->out_of_memory);
+        if (r >= 0)
+                r = get_number(l, v, "startTime", UINT64_MAX, &run->started_us);
+        if (r >= 0)
+                r = get_number(l, v, "finishTime", UINT64_MAX, &run->finished_us);
+        run->exit_status = (int)status;
+        return r;
+}
+
 static int load_container(const struct loader *l, sd_json_variant *v, struct container *c)
 {
         struct machine_container *m = &c->group->machine.containers[c->index];
@@ -200,6 +234,8 @@ static int load_container(const struct loader *l, sd_json_variant *v, struct con
                 r = get_number(l, v, "startTime", UINT64_MAX, &c->started_us);
         if (r >= 0)
                 r = get_number(l, v, "finishTime", UINT64_MAX, &c->finished_us);
+        if (r >= 0)
+                r = load_previous(l, v, &c->previous);
         m->exit_status = (int)status;
         m->restarts = (uint32_t)restarts;
         m->backoff = (uint32_t)backoff;
@@ -382,16 +418,33 @@ const char *format_time(uint64_t us, char ret[static 40])
         return ret;
 }
 
+static const char *end_reason(int exit_status, bool out_of_memory)
+{
+        if (out_of_memory)
+                return "OOMKilled";
+        return exit_status == 0 ? "Completed" : "Error";
+}
+
+static int previous_view(const struct ended_run *run, sd_json_variant **ret)
+{
+        char started[40], finished[40];
+
+        return sd_json_buildo(
+                ret, SD_JSON_BUILD_PAIR_STRING("state", "Terminated"),
+                SD_JSON_BUILD_PAIR_INTEGER("exitCode", run->exit_status),
+                SD_JSON_BUILD_PAIR_STRING("reason", end_reason(run->exit_status, run->out_of_memory)),
+                SD_JSON_BUILD_PAIR_STRING("startTime", format_time(run->started_us, started)),
+                SD_JSON_BUILD_PAIR_STRING("finishTime", format_time(run->finished_us, finished)));
+}
+
 static const char *container_reason(const struct container *c, const struct machine_container *m)
 {
         if (m->phase == CONTAINER_BACKOFF)
                 return "CrashLoopBackOff";
         if (m->phase == CONTAINER_WAITING && c->group->machine.phase == GROUP_STARTING)
                 return "PodInitializing"; /* init containers still run */
-        if (c->out_of_memory)
-                return "OOMKilled";
-        if (m->has_exit && m->phase >= CONTAINER_CLEANING)
-                return m->exit_status == 0 ? "Completed" : "Error";
+        if (c->out_of_memory || (m->has_exit && m->phase >= CONTAINER_CLEANING))
+                return end_reason(m->exit_status, c->out_of_memory);
         return "";
 }
 
@@ -400,8 +453,12 @@ static int container_view(const struct container *c, sd_json_variant **ret)
         const struct machine_container *m = &c->group->machine.containers[c->index];
         bool running = m->phase == CONTAINER_RUNNING || m->phase == CONTAINER_STOPPING;
         const char *reason = container_reason(c, m);
+        _cleanup_json_ sd_json_variant *previous = NULL;
         char started[40], finished[40];
+        int r = c->previous.finished_us > 0 ? previous_view(&c->previous, &previous) : 0;
 
+        if (r < 0)
+                return r;
         return sd_json_buildo(
                 ret, SD_JSON_BUILD_PAIR_STRING("name", c->definition->name),
                 SD_JSON_BUILD_PAIR_STRING("image", c->definition->image),
@@ -417,7 +474,8 @@ static int container_view(const struct container *c, sd_json_variant **ret)
                 SD_JSON_BUILD_PAIR_CONDITION(c->started_us > 0, "startTime",
                                              SD_JSON_BUILD_STRING(format_time(c->started_us, started))),
                 SD_JSON_BUILD_PAIR_CONDITION(c->finished_us > 0, "finishTime",
-                                             SD_JSON_BUILD_STRING(format_time(c->finished_us, finished))));
+                                             SD_JSON_BUILD_STRING(format_time(c->finished_us, finished))),
+                SD_JSON_BUILD_PAIR_CONDITION(!!previous, "previousState", SD_JSON_BUILD_VARIANT(previous)));
 }
 
 int group_to_json(const struct group *g, sd_json_variant **ret)

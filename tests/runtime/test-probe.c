@@ -18,6 +18,7 @@ static int listen_somewhere(uint16_t *ret_port)
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+        cr_assert_geq(fd, 0);
         cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
         cr_assert_eq(listen(fd, 8), 0);
         cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &(socklen_t){sizeof(address)}), 0);

@@ -53,6 +53,8 @@ static struct group *make_group(void)
         (void)strcpy(g->containers[0].image_digest, "sha256:00");
         g->containers[0].started_us = 11;
         g->containers[1].out_of_memory = true;
+        g->containers[0].previous = (struct ended_run){
+                .exit_status = 9, .out_of_memory = true, .started_us = 1000000, .finished_us = 2000000};
         return g;
 }
 
@@ -95,6 +97,8 @@ Test(state, saved_and_loaded)
         cr_assert_eq(g->machine.containers[0].deadline_ms, 88);
         cr_assert(g->machine.containers[1].again);
         cr_assert_eq(g->containers[0].pid, 4321);
+        cr_assert_eq(g->containers[0].previous.exit_status, 9);
+        cr_assert_eq(g->containers[1].previous.finished_us, 0);
         cr_assert_eq(group_save(g, &e), 0);
         cr_assert_eq(read_file(AT_FDCWD, path, 1 << 20, &again, NULL, &e), 0);
         cr_assert_str_eq(text, again);
@@ -127,6 +131,23 @@ Test(state, init_containers_in_the_view)
         cr_assert_str_eq(sd_json_variant_string(sd_json_variant_by_key(container, "reason")),
                          "PodInitializing");
         cr_assert_null(sd_json_variant_by_key(init, "reason"));
+}
+
+Test(state, the_run_before_in_the_view)
+{
+        _cleanup_(group_free_ptr) struct group *g = make_group();
+        _cleanup_json_ sd_json_variant *v = NULL;
+        _cleanup_free_ char *text = NULL;
+        sd_json_variant *list, *previous;
+
+        cr_assert_geq(group_to_json(g, &v), 0);
+        list = sd_json_variant_by_key(v, "containers");
+        previous = sd_json_variant_by_key(sd_json_variant_by_index(list, 0), "previousState");
+        cr_assert_geq(sd_json_variant_format(previous, 0, &text), 0);
+        cr_assert_str_eq(text,
+                         "{\"state\":\"Terminated\",\"exitCode\":9,\"reason\":\"OOMKilled\",\"startTime\":"
+                         "\"1970-01-01T00:00:01.000000Z\",\"finishTime\":\"1970-01-01T00:00:02.000000Z\"}");
+        cr_assert_null(sd_json_variant_by_key(sd_json_variant_by_index(list, 1), "previousState"));
 }
 
 /* A group does not start with less protection than it names. */
@@ -195,6 +216,7 @@ static struct damage damages[] = {
         {"\"phase\":\"cleaning\"", "\"phase\":\"dancing\""},
         {"\"name\":\"b\",\"phase\"", "\"name\":\"a\",\"phase\""},
         {"\"imageDigest\":\"\"", "\"imageDigest\":7"},
+        {"\"previous\":{\"exitStatus\":9", "\"previous\":{\"exitStatus\":-9"},
         {"\"bootId\":\"", "\"bootIt\":\""},
         {"{\"version\"", "[\"version\""},
 };
