@@ -70,7 +70,7 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
         SD_VARLINK_DEFINE_FIELD(container, SD_VARLINK_STRING, SD_VARLINK_NULLABLE),
         SD_VARLINK_DEFINE_FIELD_BY_TYPE(type, EventType, 0),
         SD_VARLINK_FIELD_COMMENT(
-                "Pulled, Created, Started, Killing, BackOff, Failed, Completed, Error, "
+                "Pulled, Created, Started, Killing, Unhealthy, Ready, BackOff, Failed, Completed, Error, "
                 "OOMKilled; of a group Running, Stopping, Recovered, Deleted, its last state"),
         SD_VARLINK_DEFINE_FIELD(reason, SD_VARLINK_STRING, 0), SD_VARLINK_FIELD_COMMENT("For people"),
         SD_VARLINK_DEFINE_FIELD(message, SD_VARLINK_STRING, 0));

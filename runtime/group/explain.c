@@ -42,6 +42,22 @@ static void explain_end(struct container *c, const struct machine_container *aft
         note(c->group, c, after->exit_status != 0, reason, "exit status %d", after->exit_status);
 }
 
+/* A result that changes nothing is not told. */
+static void explain_probe(struct container *c, const struct machine_container *before,
+                          const struct event *event)
+{
+        const struct machine_container *after = &c->group->machine.containers[c->index];
+
+        if (before->phase == CONTAINER_RUNNING && after->phase == CONTAINER_STOPPING)
+                note(c->group, c, true, "Unhealthy", "its liveness probe failed %u times in a row",
+                     event->threshold);
+        if (before->ready && !after->ready)
+                note(c->group, c, true, "Unhealthy", "its readiness probe failed %u times in a row",
+                     event->threshold);
+        if (!before->ready && after->ready)
+                note(c->group, c, false, "Ready", "its readiness probe passes");
+}
+
 static void explain_container(struct container *c, const struct machine_container *before,
                               const struct event *event)
 {
@@ -53,14 +69,13 @@ static void explain_container(struct container *c, const struct machine_containe
 
         if (own && event->type == EVENT_CREATED && from == CONTAINER_CREATING)
                 note(g, c, false, "Created", "created from image %s", c->definition->image);
+        if (own && event->type == EVENT_PROBED)
+                explain_probe(c, before, event);
         if (from < CONTAINER_RUNNING && to >= CONTAINER_RUNNING && to <= CONTAINER_STOPPING)
                 note(g, c, false, "Started", "its program runs");
         if (own && event->type == EVENT_DEADLINE && from == CONTAINER_STOPPING &&
             event->now_ms >= before->deadline_ms)
                 note(g, c, true, "Killing", "did not end in time and is killed");
-        if (own && event->type == EVENT_PROBED && from != to)
-                note(g, c, true, "Unhealthy", "its liveness probe failed %u times in a row",
-                     event->threshold);
         if (from != CONTAINER_STOPPING && to == CONTAINER_STOPPING)
                 note(g, c, false, "Killing", "asked to end; killed in %lu s", seconds);
         if (own && (event->type == EVENT_CREATE_FAILED || event->type == EVENT_START_FAILED) && from != to)

@@ -154,6 +154,35 @@ Test(history, a_failed_start_has_its_reason)
         cr_assert_str_eq(field(g->history, 1, "message"), "no such program");
 }
 
+static void probe(struct group *g, enum probe_kind kind, bool failed, uint64_t now)
+{
+        struct machine before = g->machine;
+        struct event event = {
+                .type = EVENT_PROBED, .probe = kind, .failed = failed, .threshold = 2, .now_ms = now};
+        struct effects effects;
+
+        machine_step(&g->machine, &event, &effects);
+        group_explain(g, &before, &event);
+}
+
+Test(history, probes_that_change_something)
+{
+        static const char *const reasons[] = {"Pulled", "Created",   "Started",   "Running",
+                                              "Ready",  "Unhealthy", "Unhealthy", "Killing"};
+        _cleanup_(group_free_ptr) struct group *g = make_group();
+
+        step(g, EVENT_PREPARED, 0, 1);
+        step(g, EVENT_CREATED, 0, 2);
+        step(g, EVENT_STARTED, 0, 3);
+        for (uint64_t now = 10; now < 14; now++)
+                probe(g, PROBE_READINESS, false, now);
+        for (uint64_t now = 20; now < 22; now++)
+                probe(g, PROBE_READINESS, true, now);
+        for (uint64_t now = 30; now < 32; now++)
+                probe(g, PROBE_LIVENESS, true, now);
+        expect(g->history, reasons, ELEMENTSOF(reasons));
+}
+
 /* What ended while nobody watched is told when the next daemon finds it. */
 Test(history, a_recovery)
 {
