@@ -165,10 +165,15 @@ int open_signer(struct trust_signer **ret, struct error *e)
                                                .certificate = options.certificate,
                                                .providers = options.providers.items,
                                                .n_providers = options.providers.n};
+        _cleanup_(trust_signer_free_ptr) struct trust_signer *s = NULL;
+        int r;
 
         if (!options.key || !options.certificate || !options.output)
                 return error_set(e, -EINVAL, "--key=, --certificate= and --output= expected, see --help");
-        return trust_signer_open(&o, ret, e);
+        if ((r = trust_signer_open(&o, &s, e)) < 0 || (r = trust_signer_check_time(s, time(NULL), e)) < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
 }
 
 int read_signed(const char *path, size_t max, char **ret, size_t *ret_size, struct error *e)

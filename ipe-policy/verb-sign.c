@@ -41,6 +41,8 @@ static int sign_file(const char *path, struct error *e)
         if (r >= 0)
                 r = trust_signer_open(&o, &signer, e);
         if (r >= 0)
+                r = trust_signer_check_time(signer, time(NULL), e);
+        if (r >= 0)
                 r = trust_sign(signer, TRUST_POLICY, f.text, f.size, true, &der, &size, e);
         if (r >= 0 && size > IPE_POLICY_MAX)
                 r = error_set(e, -EMSGSIZE, "%s: at most %zu bytes with the signature expected, found %zu",

@@ -4,6 +4,7 @@ With --full also disks and TPMs that are swapped, cleared and restored, volumes 
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 import struct
@@ -21,6 +22,8 @@ VARIANT = "prod"
 OUT = build.BUILD / "image"
 NEXT = build.BUILD / "image-next"
 BIN = build.BUILD / "release/bin"
+GROUPCTL = BIN / "groupctl"
+OPERATOR = "io.holdfast.groupd"
 SIGNED = (f"--key={build.KEYS}/build.key", f"--certificate={build.KEYS}/build.pem")
 REFUSED = r"osguard: boot refused: (.*)"
 BLESSED = r"osguard-bless\[\d+\]: (.*)"
@@ -53,14 +56,17 @@ class Rig:
     def new_tpm(self):
         make_tpm(self.tpm, AUTHORITY)
 
-    def boot(self, what, expected=None):
-        """Boots to the machine's last word. expected: why it must refuse; None: it must boot. Returns its PCRs and that word."""
-        with image_machine(self.suite.work / "machine", VARIANT, disks=[Disk(self.disk.path, read_only=False, write_through=True)], tpm=self.tpm,
-                           ports={}, net=False, hold=True) as machine:
+    def boot(self, what, expected=None, then=None):
+        """Boots to the machine's last word. expected: why it must refuse; None: it must boot. Returns its PCRs and that word. then: is
+        called with the machine that booted."""
+        disks = [Disk(self.disk.path, read_only=False, write_through=True), Disk(OUT / "store.raw")]
+        with image_machine(self.suite.work / "machine", VARIANT, disks=disks, tpm=self.tpm, ports={OPERATOR: "socket"}, hold=True) as machine:
             machine.start()
             match = machine.wait_for(f"{REFUSED}|{BLESSED}", TO_THE_END, what=what)
             if match[1]:
                 machine.wait_end(30)
+            elif then:
+                then(machine)
             pcrs = machine.pcrs()
             logs = re.findall(r"osguard-(?:machine-)?log: (\S+)", machine.serial.text)
         word = match[1] or match[2]
@@ -91,10 +97,21 @@ class Rig:
                 swtpm.terminate()
 
 
+def withdrawn_layer():
+    """Of the sample's first image."""
+    layout = OUT / "store"
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads((layout / "blobs/sha256" / index["manifests"][0]["digest"].removeprefix("sha256:")).read_text())
+    return manifest["layers"][0]["annotations"]["org.erofs.dmverity.root_digest"]
+
+
 def newer_policy(work):
-    """An IPE host policy of the next version, and the PCR policies under which it opens the volume for this image and the next."""
+    """An IPE host policy of the next version, which takes a layer back, and the PCR policies under which it opens the volume for this
+    image and the next."""
     text, signed, policies = (work / name for name in ("host.ipe", "ipe-host.p7b", "ipe-host.json"))
-    text.write_text((build.TOP / "ipe-policy/policies/host.ipe").read_text().replace("policy_version=1.0.0", "policy_version=1.0.1"))
+    today = (build.TOP / "ipe-policy/policies/host.ipe").read_text()
+    text.write_text(today.replace("policy_version=1.0.0", "policy_version=1.0.1").replace(
+        "op=EXECUTE", f"op=EXECUTE dmverity_roothash={withdrawn_layer()} action=DENY\nop=EXECUTE", 1))
     build.run(BIN / "ipe-policy", "sign", text, "--key", build.KEYS / "policy.key", "--certificate", build.KEYS / "policy.pem", "-o", signed)
     build.run(BIN / "attest", "authorize", *(image / f"uki-{VARIANT}.efi" for image in (OUT, NEXT)), f"--variables={OUT}/vars.fd", f"--ipe-host={signed}", *SIGNED, "-o", policies)
     return signed, policies
@@ -105,10 +122,23 @@ def put_policy(rig, files):
         rig.disk.add_to_esp(file, f"EFI/holdfast/{file.name}")
 
 
+def run_withdrawn(suite, machine):
+    """The sample group, one of whose layers the policy names."""
+    socket = machine.work / "operator.sock"
+    with subprocess.Popen([GROUPCTL, "broker", "--port", machine.work / f"port-{OPERATOR}.sock", "--listen", socket]) as broker:
+        try:
+            said = build.run("sh", "-c", f"until [ -S {socket} ]; do sleep 0.1; done; {GROUPCTL} --machine {socket} run {build.TOP}/image/sample/group.yaml 2>&1",
+                             accept=(0, 1, 2)).decode()
+        finally:
+            broker.terminate()
+    suite.check("  and a group with a layer that this policy withdraws is refused with the rule", "may not execute: IPE policy" in said, said)
+
+
 def check_policy_rollback(rig):
     files = newer_policy(rig.work)
     put_policy(rig, files)
-    _, word = rig.boot("a newer IPE host policy on the ESP takes the place of the image's, and the volume opens under it")
+    _, word = rig.boot("a newer IPE host policy on the ESP takes the place of the image's, and the volume opens under it",
+                       then=lambda machine: run_withdrawn(rig.suite, machine))
     rig.suite.check("  and is the lowest that boots from then on", "IPE host policy 1.0.1 or higher" in word, word)
     for file in files:
         rig.disk.esp("mdel", f"::/EFI/holdfast/{file.name}")
