@@ -28,10 +28,10 @@ def build(output, *arguments):
     """Runs image/tree with stand-ins for our programs and certificates."""
     stand_ins = WORK / "stand-ins"
     stand_ins.mkdir(parents=True, exist_ok=True)
-    for name in ("osguard", "groupctl", "groupd", "container-init"):
+    for name in ("attest", "osguard", "osguard-bless", "groupctl", "groupd", "container-init"):
         shutil.copyfile("/usr/bin/cp", stand_ins / name)
         (stand_ins / name).chmod(0o755)
-    for name in ("boot", "rootfs", "layer", "policy", "manifest", "test"):
+    for name in ("boot", "rootfs", "layer", "policy", "manifest", "test", "build"):
         (stand_ins / f"{name}.pem").write_text("stand-in\n")
     return subprocess.run([sys.executable, "-B", TOP / "image/tree.py", "--output", output, "--programs", stand_ins, "--trust", stand_ins,
                            *arguments], capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ class Tree(unittest.TestCase):
 
     def test_no_shell_interpreter_or_package_manager(self):
         programs = {p.name for p in (ROOT / "usr/bin").iterdir()}
-        self.assertEqual(programs, {"crun", "groupctl", "journalctl", "osguard", "systemctl"})
+        self.assertEqual(programs, {"attest", "crun", "groupctl", "journalctl", "osguard", "systemctl"})
         for path in entries(ROOT):
             if path.is_file() and os.access(path, os.X_OK):
                 self.assertTrue(packages.is_elf(path), path)
@@ -163,7 +163,7 @@ class Refusals(unittest.TestCase):
     def test_missing_program(self):
         done = subprocess.run([sys.executable, "-B", TOP / "image/tree.py", "--output", WORK, "--programs", "/nowhere"],
                               capture_output=True, text=True, check=False)
-        self.assert_refused(done, "/nowhere/groupctl", "not found")
+        self.assert_refused(done, "/nowhere/attest", "not found")
 
     def test_setuid_file(self):
         self.assert_refused(build(WORK, "--add", self.added("su", 0o4755)), "etc/su", "setuid")
