@@ -101,8 +101,8 @@ struct ipe_policy *ipe_policy_free(struct ipe_policy *p);
 DEFINE_CLEANUP(struct ipe_policy *, ipe_policy_free)
 #define _cleanup_policy_ _cleanup_(ipe_policy_free_ptr)
 
-/* Reads a version as people write it, "N.N.N" in decimal digits, each part at most 65535. -EINVAL for anything
- * else. */
+/* Reads a version as people write it, "N.N.N" in decimal digits, each part at most 65535. -EINVAL for
+ * anything else. */
 int ipe_policy_parse_version(const char *text, uint16_t ret[static 3]);
 
 /* Like strcmp() for versions. The kernel activates b after a only when b is not lower. */

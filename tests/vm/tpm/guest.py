@@ -127,8 +127,9 @@ def run_withdrawn(suite, machine):
     socket = machine.work / "operator.sock"
     with subprocess.Popen([GROUPCTL, "broker", "--port", machine.work / f"port-{OPERATOR}.sock", "--listen", socket]) as broker:
         try:
-            said = build.run("sh", "-c", f"until [ -S {socket} ]; do sleep 0.1; done; {GROUPCTL} --machine {socket} run {build.TOP}/image/sample/group.yaml 2>&1",
-                             accept=(0, 1, 2)).decode()
+            groupctl = f"{GROUPCTL} --machine {socket}"
+            said = build.run("timeout", "60", "sh", "-c", f"until {groupctl} list >{machine.work}/list 2>&1; do sleep 0.3; done; "
+                             f"{groupctl} run {build.TOP}/image/sample/group.yaml 2>&1", accept=(0, 1, 2, 124)).decode()
         finally:
             broker.terminate()
     suite.check("  and a group with a layer that this policy withdraws is refused with the rule", "may not execute: IPE policy" in said, said)
