@@ -69,7 +69,8 @@ def print_table(figures, subjects, machine, aims):
     first, second = subjects
     rows = [["MEASURED", *(s.upper() for s in subjects.values()), "RATIO"]]
     for f in figures:
-        rows.append([f.name, *(cell(f, s) for s in subjects), f"{f.median(first) / f.median(second):.2f}"])
+        ratio = f"{f.median(first) / f.median(second):.2f}" if f.median(second) else "-"
+        rows.append([f.name, *(cell(f, s) for s in subjects), ratio])
     print_rows(rows)
     print()
     if aims:
